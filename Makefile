@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: PostgreSQL
+#
+# One makefile for everything; V=1 shows the commands.
+#
+#   make            build/hostflags.so and build/hostflags-host
+#   make demo       the whole thing at work, in under a minute
+#   make test       every test (SANITIZE=asan or tsan: the same under that sanitizer)
+#   make lint       format, layers, both compilers, cppcheck, generated docs
+#
+# Objects go to build/ (build/asan, build/tsan under a sanitizer). Each file under tests/unit,
+# tests/integration and tests/contract that is called test_*.c becomes a program of its own.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+NAME := $(shell sed -n 's/^  "name": "\(.*\)",$$/\1/p' META.json)
+VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' META.json)
+
+B := build$(if $(SANITIZE),/$(SANITIZE))
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+
+CC = gcc
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
+	-Wpointer-arith -Wwrite-strings
+CFLAGS ?= -O2 -g
+SANITIZE_FLAGS := $(if $(filter asan,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer) $(if $(filter tsan,$(SANITIZE)),-fsanitize=thread)
+comma := ,
+DEFINES := -D_GNU_SOURCE -DHF_NAME='"$(NAME)"' -DHF_VERSION='"$(VERSION)"'
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(DEFINES) -I. -pthread -MMD -MP $(SANITIZE_FLAGS) $(CFLAGS) $(EXTRA_CFLAGS)
+PLUGIN_CFLAGS := -fPIC -fvisibility=hidden -ftls-model=initial-exec
+PLUGIN_LDFLAGS := -shared -Wl,-z,nodelete $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -Wl,-z,now \
+	-Wl,--exclude-libs,ALL
+PLUGIN_LIBS := -lcurl -ljson-c
+HOST_LIBS := -luv -linih -ljson-c -ldl
+TEST_LIBS := -lcunit -lmicrohttpd -ljson-c -ldl
+
+PLUGIN_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard plugin/*.c))
+LOADER_OBJS := $(B)/hosts/loader.o
+HOST_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard hosts/proxy/*.c)) $(LOADER_OBJS)
+SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
+UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+INTEGRATION_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/test_*.c tests/contract/test_*.c))
+# Programs that tests start, and plugins that tests load: one source file each.
+TEST_HELPERS := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/run_*.c tests/contract/run_*.c))
+TEST_PLUGINS := $(patsubst %.c,$(B)/%.so,$(wildcard tests/contract/plugin_*.c))
+
+.PHONY: all
+all: $(B)/hostflags.so $(B)/hostflags-host
+
+$(B)/plugin/%.o: plugin/%.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PLUGIN_CFLAGS) -c -o $@ $<
+
+$(B)/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/hostflags.so: $(PLUGIN_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PLUGIN_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PLUGIN_LIBS)
+
+$(B)/hostflags-host: $(HOST_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(HOST_LIBS)
+
+$(B)/tests/support/libsupport.a: $(SUPPORT_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# Unit tests see the plugin's insides: they link its objects. All other tests see it as a host does.
+$(UNIT_TESTS): $(B)/%: $(B)/%.o $(PLUGIN_OBJS) $(B)/tests/support/libsupport.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(PLUGIN_LIBS) $(TEST_LIBS)
+
+$(INTEGRATION_TESTS) $(TEST_HELPERS): $(B)/%: $(B)/%.o $(LOADER_OBJS) $(B)/tests/support/libsupport.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
+
+$(TEST_PLUGINS): $(B)/%.so: %.c
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -o $@ $<
+
+.PHONY: tests
+tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS)
+
+.PHONY: clean
+clean:
+	$(Q)rm -rf build
+
+-include $(shell test -d $(B) && find $(B) -name '*.d' 2>/dev/null)
