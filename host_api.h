@@ -24,8 +24,8 @@
  *     hdr.size to the sizeof its own header gives and checks members with HF_HAS().
  *  3. Threads. init, reload and fini are called from one thread at a time. All other functions may
  *     be called from any thread at any time: before init, after fini and while fini runs they
- * answer the default (off, when nothing is known of defaults) and do nothing else. 8 KiB of stack
- * are enough for them (what the host's own log callback needs comes on top).
+ *     answer the default (off, when nothing is known of defaults) and do nothing else. 8 KiB of
+ *     stack are enough for them (what the host's own log callback needs comes on top).
  *  4. Time. None of them waits for the network. init creates no thread, no socket and no libcurl
  *     handle, since hosts daemonise after they have loaded their plugins: the worker thread starts
  *     with the first on_connect.
