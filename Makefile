@@ -21,13 +21,14 @@ B := build$(if $(SANITIZE),/$(SANITIZE))
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
+comma := ,
+
 CC = gcc
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
 	-Wpointer-arith -Wwrite-strings
 CFLAGS ?= -O2 -g
 SANITIZE_FLAGS := $(if $(filter asan,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer) $(if $(filter tsan,$(SANITIZE)),-fsanitize=thread)
-comma := ,
 DEFINES := -D_GNU_SOURCE -DHF_NAME='"$(NAME)"' -DHF_VERSION='"$(VERSION)"'
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(DEFINES) -I. -pthread -MMD -MP $(SANITIZE_FLAGS) $(CFLAGS) $(EXTRA_CFLAGS)
 PLUGIN_CFLAGS := -fPIC -fvisibility=hidden -ftls-model=initial-exec
@@ -86,8 +87,78 @@ $(TEST_PLUGINS): $(B)/%.so: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -o $@ $<
 
+PRINT_SETTINGS := $(B)/tests/docs/print_settings
+DEMO := $(B)/tests/demo/demo
+
+$(PRINT_SETTINGS): $(B)/tests/docs/print_settings.o $(PLUGIN_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(PLUGIN_LIBS)
+
+$(DEMO): $(patsubst %.c,$(B)/%.o,$(wildcard tests/demo/*.c)) $(B)/tests/support/libsupport.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
+
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS)
+tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO)
+
+# ---- what people call ----
+
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: deps
+deps:
+	@.ci/deps build test lint
+
+.PHONY: demo
+demo:
+	@.ci/deps build test
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(DEMO)
+	@HF_BUILD=$(B) $(DEMO)
+
+.PHONY: test
+test:
+	@.ci/deps build test
+	@$(MAKE) --no-print-directory -j$(JOBS) tests
+	@HF_BUILD=$(B) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(if $(SANITIZE),,--valgrind $(VALGRIND_TESTS))
+
+# Those that fork or that measure processes are left out: valgrind follows one process.
+VALGRIND_TESTS := $(UNIT_TESTS) $(addprefix $(B)/tests/integration/,test_lifecycle test_document test_shutdown)
+
+.PHONY: test-asan
+test-asan:
+	@$(MAKE) --no-print-directory test SANITIZE=asan
+
+.PHONY: test-tsan
+test-tsan:
+	@$(MAKE) --no-print-directory test SANITIZE=tsan
+
+SOURCES = $(shell git ls-files '*.c' '*.h')
+
+.PHONY: format
+format:
+	@.ci/deps lint
+	clang-format -i $(SOURCES)
+
+.PHONY: lint
+lint:
+	@.ci/deps build test lint
+	clang-format --dry-run -Werror $(SOURCES)
+	@.ci/layers
+	@for script in .ci/*; do bash -n $$script || exit 1; done
+	@$(MAKE) --no-print-directory -j$(JOBS) tests $(PRINT_SETTINGS)
+	@$(MAKE) --no-print-directory -j$(JOBS) tests CC=clang B=build/clang
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	  --suppressions-list=.ci/cppcheck.supp --error-exitcode=1 -I. -D_GNU_SOURCE \
+	  -DHF_NAME='"$(NAME)"' -DHF_VERSION='"$(VERSION)"' -j$(JOBS) plugin hosts
+	@$(MAKE) --no-print-directory check-docs
+	@echo "lint: ok"
+
+# The README's table of settings is what the code says.
+.PHONY: docs check-docs
+docs: $(PRINT_SETTINGS)
+	@.ci/settings-table README.md $(PRINT_SETTINGS) write
+check-docs: $(PRINT_SETTINGS)
+	@.ci/settings-table README.md $(PRINT_SETTINGS) check
 
 .PHONY: clean
 clean:

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * hostflags-host: a small TCP pooling proxy that loads the hostflags plugin.
+ *
+ * This is a reference, not a rival of PgBouncer. It exists so that authors of real proxies can see,
+ * and copy, where a pooler calls the plugin, and so that the project's tests and demo push real
+ * bytes. It knows no database protocol: it moves bytes, and so it never gives an upstream connection
+ * to a second client. What it keeps in its pool are connections that nobody has used yet.
+ *
+ * To copy from it, read in this order:
+ *
+ *     flags.c      every call into the plugin, with ../loader.[ch]
+ *     server.c     where a connection takes its reference and gives it back
+ *     session.c    where the flag is read, at the end of a client's session
+ *     proxy.c      init, reload and fini in the life of the program
+ *     loop.h       which thread owns what
+ *     pool.c relay.c listener.c telemetry.c status.c    the rest of the proxy
+ *     config.c config_keys.c ini.c value.c nearest.c    its configuration file
+ *
+ * This file: the command line, and what is around the running proxy.
+ */
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "hosts/proxy/config.h"
+#include "hosts/proxy/flags.h"
+#include "hosts/proxy/log.h"
+#include "hosts/proxy/nearest.h"
+#include "hosts/proxy/proxy.h"
+
+enum { ERROR_SIZE = 1024 };
+
+static const char help[] =
+    "hostflags-host is a small TCP pooling proxy: a reference for loading the hostflags plugin.\n"
+    "\n"
+    "Usage: hostflags-host [--check-config] --config FILE\n"
+    "\n"
+    "  -c, --config FILE   the configuration file (also without --config)\n"
+    "      --check-config  read the file, start and end the plugin, say what is wrong\n"
+    "  -h, --help          this text\n"
+    "  -V, --version       the version\n"
+    "\n"
+    "The file (INI; durations have units: ms, s, min, h):\n"
+    "\n"
+    "  [proxy]\n"
+    "  threads = 4               ; loop threads, 1 to 64\n"
+    "  log_level = info          ; error, warning, info, debug; the log goes to stderr\n"
+    "  telemetry = -             ; where telemetry lines go: a file, - (stdout), stderr\n"
+    "  telemetry_flag = NAME     ; the flag that switches them; default: the plugin's first\n"
+    "  status_socket = PATH      ; a Unix socket that tells the plugin's status; default: none\n"
+    "  connect_timeout = 10s     ; for an upstream connection\n"
+    "  half_close_timeout = 1min ; how long a half-closed session may be silent\n"
+    "  drain_timeout = 30s       ; how long sessions may go on after SIGTERM\n"
+    "\n"
+    "  [upstream:warehouse]      ; one or more\n"
+    "  listen = 127.0.0.1:6432   ; where clients connect; port 0: a free one\n"
+    "  connect = db.example.com:5432\n"
+    "  host = dbc-1234.example.com ; whose flags apply; default: the host of connect\n"
+    "  org_id = 1234567890       ; default: none\n"
+    "  pool_size = 8             ; upstream connections kept open in advance; default: 0\n"
+    "  telemetry_flag = NAME     ; default: that of [proxy]\n"
+    "\n"
+    "  [plugin:hostflags]        ; none: no telemetry\n"
+    "  library = ./hostflags.so\n"
+    "  flags = a, b              ; this and all other keys are the plugin's settings\n"
+    "\n"
+    "Signals: SIGHUP reads the file again; SIGTERM and SIGINT end the program when its sessions\n"
+    "have ended, a second one at once.\n";
+
+struct options {
+    const char *config; /* NULL: none given */
+    bool check, show_help, show_version;
+};
+
+static int usage_error(const char *what, const char *argument)
+{
+    fprintf(stderr, "hostflags-host: %s `%s`; --help lists the options\n", what, argument);
+    return HF_E_INVALID;
+}
+
+static int unknown_option(const char *argument)
+{
+    static const char *const words[] = {"--config", "--check-config", "--help", "--version", NULL};
+    const char *nearest = hf_nearest_word(argument, words);
+
+    if (!nearest)
+        return usage_error("unknown option", argument);
+    fprintf(stderr, "hostflags-host: unknown option `%s`; did you mean `%s`?\n", argument, nearest);
+    return HF_E_INVALID;
+}
+
+static int set_config(struct options *options, const char *path)
+{
+    if (options->config)
+        return usage_error("a second configuration file", path);
+    options->config = path;
+    return HF_OK;
+}
+
+/* Takes one option and its argument; *at is moved to the last word that was used. */
+static int take_option(struct options *options, char **argv, int *at)
+{
+    const char *word = argv[*at];
+
+    if (strcmp(word, "--config") == 0 || strcmp(word, "-c") == 0) {
+        if (!argv[*at + 1])
+            return usage_error("a file name is missing after", word);
+        return set_config(options, argv[++*at]);
+    }
+    if (strncmp(word, "--config=", 9) == 0)
+        return set_config(options, word + 9);
+    if (strcmp(word, "--check-config") == 0)
+        options->check = true;
+    else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        options->show_help = true;
+    else if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
+        options->show_version = true;
+    else if (*word == '-')
+        return unknown_option(word);
+    else
+        return set_config(options, word);
+    return HF_OK;
+}
+
+static int read_options(struct options *options, char **argv)
+{
+    int result = HF_OK;
+
+    for (int at = 1; result == HF_OK && argv[at]; at++)
+        result = take_option(options, argv, &at);
+    if (result == HF_OK && !options->config && !options->show_help && !options->show_version) {
+        fputs("hostflags-host: no configuration file; expected --config FILE (--help says more)\n",
+            stderr);
+        return HF_E_INVALID;
+    }
+    return result;
+}
+
+static void print_problem(void *ctx, const char *sentence)
+{
+    (void)ctx;
+    fprintf(stderr, "hostflags-host: %s\n", sentence);
+}
+
+static void log_problem(void *ctx, const char *sentence)
+{
+    (void)ctx;
+    hf_log(HF_LOG_ERROR, "%s", sentence);
+}
+
+/* Starts the plugin that the file names. false: impossible, as `report` was told. */
+static bool start_plugin(struct hf_config *config, hf_config_report *report)
+{
+    char error[ERROR_SIZE] = "", sentence[ERROR_SIZE + 256];
+
+    if (hf_flags_load(config, error, sizeof(error)) == HF_OK) {
+        if (hf_flags_resolve(config, error, sizeof(error)) == HF_OK)
+            return true;
+        hf_flags_unload();
+    }
+    snprintf(sentence, sizeof(sentence), "%.200s: %s", config->path, error);
+    report(NULL, sentence);
+    return false;
+}
+
+static int check(const char *path)
+{
+    struct hf_config *config = hf_config_read(path, print_problem, NULL);
+    bool good;
+
+    hf_log_set_level(HF_LOG_WARNING);
+    good = config && start_plugin(config, print_problem);
+    if (good) {
+        hf_flags_unload();
+        printf("%s: ok\n", path);
+    }
+    hf_config_release(config);
+    return good ? 0 : 1;
+}
+
+/* Thousands of connections are two descriptors each. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int run(const char *path)
+{
+    struct hf_config *config = hf_config_read(path, log_problem, NULL);
+    int status;
+
+    if (!config)
+        return 1;
+    hf_log_set_level((int)config->log_level);
+    if (!start_plugin(config, log_problem)) {
+        hf_config_release(config);
+        return 1;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    status = hf_proxy_run(config);
+    hf_flags_unload();
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+
+    (void)argc;
+    if (read_options(&options, argv) != HF_OK)
+        return 1;
+    if (options.show_help)
+        return fputs(help, stdout) < 0;
+    if (options.show_version)
+        return printf("hostflags-host %s\n", HF_VERSION) < 0;
+    return options.check ? check(options.config) : run(options.config);
+}

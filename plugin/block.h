@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * block.h: the registry's block of memory, for registry.c, agenda.c and view.c; and the inlined
+ * read, for whoever hands it on to a host.
+ *
+ *     +---------+-------------+-----------+-------+------------------+-------------------+
+ *     | header  | connections | published | index | hosts            | heap, positions   |
+ *     |         | 8 B each    | 8 B each  |       | 512 B each       | of due times      |
+ *     +---------+-------------+-----------+-------+------------------+-------------------+
+ *
+ * Connection word, the whole of a connection entry:
+ *
+ *     63            32 31    28 27        20 19          0
+ *     | generation    | state  | 0          | host index |
+ *
+ *     FREE --acquire--> LIVE --release--> FREE, generation + 1
+ *     FREE --acquire, host asleep--> ASLEEP --awaken--> LIVE;  ASLEEP --release--> FREE
+ *
+ *   Every step is one compare-and-swap by whoever makes it; none needs the lock. The generation in
+ *   the word counts from 0, so that untouched pages cost nothing; the handle's has the block's
+ *   random base added.
+ *
+ * Host word:
+ *
+ *     63            35   34      33      32   31           0
+ *     | generation     | asleep| parked| live| references  |
+ *
+ *   dead      not live. The slot may still hold the key of a host that has left: its backoff (and a
+ *             request in flight) outlive its value. Such a record is in the index, but only the lock
+ *             holder looks at it.
+ *   live      found without the lock. References > 0: held. 0: idle.
+ *   parked    idle, and the worker has stopped planning refreshes; the next acquire needs the lock.
+ *   asleep    nobody has asked for an answer yet (prefetch = off).
+ *
+ *     dead --acquire, locked--> held <--> idle --worker, at the due time, locked--> idle, parked
+ *     held --last release, linger = 0--> dead, generation + 1
+ *     idle --worker or acquire, locked, past linger or TTL--> dead, generation + 1
+ *
+ *   Held and idle change into each other by compare-and-swap without the lock; all that starts or
+ *   ends a life is done under the lock, but for the last release with linger = 0. The key changes
+ *   only under the lock while the host is dead: whoever has counted itself in may read it.
+ *
+ * What the lock guards: everything in the header and the hosts that is not _Atomic, the index's and
+ * the heap's changes, and publishing. Readers of `published` take no lock: a connection word that
+ * is the same before and after says that the word in between belongs to its host.
+ */
+#ifndef HOSTFLAGS_BLOCK_H
+#define HOSTFLAGS_BLOCK_H
+
+#include "plugin/heap.h"
+#include "plugin/registry.h"
+
+#define HF_CONN_FREE 0u
+#define HF_CONN_LIVE 1u
+#define HF_CONN_ASLEEP 2u
+#define HF_CONN_HOST_MASK 0xfffffu /* max_hosts is at most 2^20 */
+
+#define HF_HOST_REFERENCES 0xffffffffull
+#define HF_HOST_LIVE (1ull << 32)
+#define HF_HOST_PARKED (1ull << 33)
+#define HF_HOST_ASLEEP (1ull << 34)
+#define HF_HOST_GENERATION (~0ull << 35)
+#define HF_HOST_GENERATION_ONE (1ull << 35)
+
+#define HF_LOAD(object) atomic_load_explicit(&(object), memory_order_acquire)
+#define HF_STORE(object, value) atomic_store_explicit(&(object), (value), memory_order_release)
+#define HF_SWAP(object, expected, value) \
+    atomic_compare_exchange_weak_explicit( \
+        &(object), &(expected), (value), memory_order_acq_rel, memory_order_acquire)
+
+struct hf_host_entry {
+    _Alignas(64) _Atomic uint64_t word;
+    _Atomic int64_t idle_since_ms; /* meaningful while nobody holds it */
+    struct hf_upstream_key key;
+    /* from here on: only under the lock */
+    struct hf_facts facts;
+    uint64_t hash;
+    uint64_t sent, on;
+    uint64_t requests, failed;
+    uint32_t attempt; /* number of the latest request */
+    uint32_t next_free; /* in the list of free slots: index + 1 */
+    bool bound; /* the slot has a key and is in the index */
+    bool expired; /* max_stale has passed and the defaults are published */
+};
+
+struct hf_block {
+    /* Written by open alone, read by everybody. max_hosts is written last: 0 means closed. */
+    _Atomic uint32_t max_connections, max_hosts;
+    _Atomic uint32_t base; /* of the generations in handles */
+    _Atomic uint32_t index_mask;
+    _Atomic uint64_t published_at, index_at, hosts_at, items_at, positions_at; /* bytes from here */
+    _Atomic uint64_t fallback; /* what a handle that is not live is answered */
+    _Atomic int64_t linger_ms;
+
+    _Alignas(64) _Atomic bool connections_full; /* a whole scan found no free connection word */
+
+    /* Under the lock. */
+    _Alignas(64) uint32_t slots_used; /* host slots that were ever in use */
+    uint32_t first_free; /* list of those that are free again: index + 1 */
+    uint32_t heap_count;
+
+    _Alignas(64) _Atomic uint64_t connections[];
+};
+
+static inline void *hf_block_at(struct hf_block *block, _Atomic uint64_t *offset)
+{
+    return (char *)block + atomic_load_explicit(offset, memory_order_relaxed);
+}
+
+static inline _Atomic uint64_t *hf_block_published(struct hf_block *block, uint32_t host)
+{
+    return (_Atomic uint64_t *)hf_block_at(block, &block->published_at) + host;
+}
+
+static inline struct hf_host_entry *hf_block_host(struct hf_block *block, uint32_t host)
+{
+    return (struct hf_host_entry *)hf_block_at(block, &block->hosts_at) + host;
+}
+
+static inline struct hf_heap hf_block_heap(struct hf_block *block)
+{
+    return (struct hf_heap){&block->heap_count, hf_block_at(block, &block->items_at),
+        hf_block_at(block, &block->positions_at)};
+}
+
+static inline struct hf_block *hf_registry_block(struct hf_registry *registry)
+{
+    return atomic_load_explicit(&registry->block, memory_order_acquire);
+}
+
+static inline bool hf_registry_is_closed(struct hf_registry *registry)
+{
+    return HF_LOAD(hf_registry_block(registry)->max_hosts) == 0;
+}
+
+/* The connection word that a handle stands for, if it is in the given state, less its host. */
+static inline uint64_t hf_handle_word(struct hf_block *block, hf_handle handle, uint32_t state)
+{
+    uint32_t base = atomic_load_explicit(&block->base, memory_order_relaxed);
+    return (uint64_t)((uint32_t)(handle >> 32) - base) << 32 | (uint64_t)state << 28;
+}
+
+#define HF_READ_ASLEEP (-1)
+
+/* The answer, 0 or 1: wait-free, no clock. For a handle that is not live: the default, or 0 when the
+ * registry is closed. HF_READ_ASLEEP: nobody has asked for this host yet (prefetch = off): call
+ * hf_registry_awaken. */
+static inline int hf_registry_read(struct hf_registry *registry, hf_handle handle, uint32_t flag)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    uint32_t index = (uint32_t)handle - 1;
+
+    if (flag >= HF_MAX_FLAGS)
+        return 0;
+    if (index < atomic_load_explicit(&block->max_connections, memory_order_acquire)) {
+        uint64_t word = atomic_load_explicit(&block->connections[index], memory_order_acquire);
+        uint64_t other = word ^ hf_handle_word(block, handle, HF_CONN_LIVE);
+        if (other <= HF_CONN_HOST_MASK) {
+            uint64_t answers = atomic_load_explicit(
+                hf_block_published(block, (uint32_t)other), memory_order_acquire);
+            uint64_t again = atomic_load_explicit(&block->connections[index], memory_order_relaxed);
+            if (again == word)
+                return (int)(answers >> flag & 1);
+        } else if ((word ^ hf_handle_word(block, handle, HF_CONN_ASLEEP)) <= HF_CONN_HOST_MASK) {
+            return HF_READ_ASLEEP;
+        }
+    }
+    return (int)(atomic_load_explicit(&block->fallback, memory_order_relaxed) >> flag & 1);
+}
+
+static inline void hf_registry_lock(struct hf_registry *registry)
+{
+    registry->lock->take(registry->lock->arg);
+}
+
+static inline void hf_registry_unlock(struct hf_registry *registry)
+{
+    registry->lock->give(registry->lock->arg);
+}
+
+/* ---- registry.c ---- */
+
+/* The host that a live handle refers to. False: it is none. */
+bool hf_connection_host(struct hf_block *block, hf_handle handle, uint32_t *host);
+
+/* ---- block.c ---- */
+
+/* The index: hash tag << 32 | host + 1, or 0; linear probing from the hash's low bits. */
+_Atomic uint64_t *hf_index_slot(struct hf_block *block, uint32_t place);
+void hf_index_insert_locked(struct hf_block *block, uint64_t hash, uint32_t host);
+void hf_index_remove_locked(struct hf_block *block, uint64_t hash, uint32_t host);
+struct hf_host_entry *hf_index_find_locked(
+    struct hf_block *block, const struct hf_upstream_key *key, uint64_t hash);
+
+/* ---- hosts.c ---- */
+
+/* Finds or binds the key's slot and takes a reference; *word is the host's word with it. NULL: the
+ * table is full, or the registry closed. */
+struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
+    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *word);
+
+/* Writes what readers of this host are answered. */
+void hf_host_publish_locked(
+    struct hf_registry *registry, uint32_t host, uint64_t sent, uint64_t on);
+
+/* Whether it is a mere record, or idle and its time is over. */
+bool hf_host_has_left_locked(
+    struct hf_registry *registry, struct hf_host_entry *entry, int64_t now);
+
+/* Ends the life of an idle host. False: somebody has just acquired it. */
+bool hf_host_end_life_locked(struct hf_host_entry *entry);
+
+/* Takes a record's key out of the index and frees its slot. */
+void hf_host_unbind_locked(struct hf_registry *registry, uint32_t host);
+
+#endif

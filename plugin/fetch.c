@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "plugin/fetch.h"
+
+#include "plugin/inherit.h"
+
+#include <curl/curl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* CURLOPT_QUICK_EXIT: without it, removing a transfer waits for its name server. */
+#define LIBCURL_NEEDED 0x075700
+#if LIBCURL_VERSION_NUM < LIBCURL_NEEDED
+#error "libcurl 7.87 or later is needed (CURLOPT_QUICK_EXIT)"
+#endif
+
+struct hf_fetcher {
+    CURLM *multi;
+    struct hf_fetch_options options;
+    hf_fetch_done *done;
+    void *arg;
+    struct transfer *transfers; /* those in flight */
+};
+
+struct transfer {
+    struct transfer *next, **link; /* in the fetcher's list */
+    struct hf_fetcher *fetcher;
+    CURL *easy;
+    struct curl_slist *headers;
+    void *tag;
+    char *body;
+    size_t length, room;
+    size_t header_bytes;
+    bool too_large;
+    char error[CURL_ERROR_SIZE];
+};
+
+int hf_fetch_global_init(void)
+{
+    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -1;
+}
+
+void hf_fetch_global_cleanup(void)
+{
+    curl_global_cleanup();
+}
+
+const char *hf_fetch_check_library(void)
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+
+    if (info->version_num < LIBCURL_NEEDED)
+        return "the libcurl that is loaded is older than 7.87, the first that can give up a name "
+               "look-up at once";
+    if ((info->features & CURL_VERSION_SSL) == 0)
+        return "the libcurl that is loaded has no TLS";
+    return NULL;
+}
+
+/* ---- callbacks of libcurl ---- */
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct transfer *transfer = arg;
+    size_t bytes = size * count;
+
+    if (transfer->length + bytes > (size_t)transfer->fetcher->options.max_response_bytes) {
+        transfer->too_large = true;
+        return CURL_WRITEFUNC_ERROR;
+    }
+    if (transfer->length + bytes > transfer->room) {
+        size_t room = 2 * (transfer->length + bytes);
+        char *larger = realloc(transfer->body, room);
+        if (larger == NULL)
+            return CURL_WRITEFUNC_ERROR;
+        transfer->body = larger;
+        transfer->room = room;
+    }
+    memcpy(transfer->body + transfer->length, data, bytes);
+    transfer->length += bytes;
+    return bytes;
+}
+
+/* Each status line starts anew: a proxy's answer to CONNECT and 1xx answers have headers as well. */
+static size_t on_header(char *data, size_t size, size_t count, void *arg)
+{
+    struct transfer *transfer = arg;
+    size_t bytes = size * count;
+
+    if (bytes >= 5 && memcmp(data, "HTTP/", 5) == 0)
+        transfer->header_bytes = 0;
+    transfer->header_bytes += bytes;
+    if (transfer->header_bytes > HF_HEADERS_MAX_BYTES) {
+        transfer->too_large = true;
+        return CURL_WRITEFUNC_ERROR;
+    }
+    return bytes;
+}
+
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)arg;
+    (void)purpose;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* ---- transfers ---- */
+
+static void transfer_destroy(struct transfer *transfer)
+{
+    *transfer->link = transfer->next;
+    if (transfer->next != NULL)
+        transfer->next->link = transfer->link;
+    if (transfer->easy != NULL) {
+        curl_multi_remove_handle(transfer->fetcher->multi, transfer->easy);
+        curl_easy_cleanup(transfer->easy);
+    }
+    curl_slist_free_all(transfer->headers);
+    free(transfer->body);
+    free(transfer);
+}
+
+static struct transfer *transfer_create(
+    struct hf_fetcher *fetcher, const struct hf_fetch_request *request)
+{
+    struct transfer *transfer = calloc(1, sizeof(*transfer));
+
+    if (transfer == NULL)
+        return NULL;
+    transfer->fetcher = fetcher;
+    transfer->tag = request->tag;
+    transfer->next = fetcher->transfers;
+    transfer->link = &fetcher->transfers;
+    if (transfer->next != NULL)
+        transfer->next->link = &transfer->next;
+    fetcher->transfers = transfer;
+    transfer->easy = curl_easy_init();
+    if (request->header != NULL)
+        transfer->headers = curl_slist_append(NULL, request->header);
+    if (transfer->easy == NULL || (request->header != NULL && transfer->headers == NULL)) {
+        transfer_destroy(transfer);
+        return NULL;
+    }
+    return transfer;
+}
+
+#define SET(option, value) \
+    if (curl_easy_setopt(easy, (option), (value)) != CURLE_OK) \
+    return -1
+
+static int set_connection(CURL *easy, const struct hf_fetch_options *options, bool direct)
+{
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
+    SET(CURLOPT_TIMEOUT_MS, (long)options->request_timeout_ms);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L);
+    SET(CURLOPT_FORBID_REUSE, 1L);
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    if (options->ca_file != NULL)
+        SET(CURLOPT_CAINFO, options->ca_file);
+    if (direct)
+        SET(CURLOPT_PROXY, "");
+    return 0;
+}
+
+static int set_request(
+    CURL *easy, struct transfer *transfer, const struct hf_fetch_request *request)
+{
+    SET(CURLOPT_URL, request->url);
+    SET(CURLOPT_USERAGENT, transfer->fetcher->options.user_agent);
+    SET(CURLOPT_HTTPHEADER, transfer->headers);
+    SET(CURLOPT_ACCEPT_ENCODING, "");
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, transfer);
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_HEADERDATA, transfer);
+    SET(CURLOPT_ERRORBUFFER, transfer->error);
+    SET(CURLOPT_PRIVATE, transfer);
+    return 0;
+}
+
+int hf_fetcher_start(struct hf_fetcher *fetcher, const struct hf_fetch_request *request)
+{
+    struct transfer *transfer = transfer_create(fetcher, request);
+
+    if (transfer == NULL)
+        return -1;
+    if (set_connection(transfer->easy, &fetcher->options, request->direct) != 0 ||
+        set_request(transfer->easy, transfer, request) != 0 ||
+        curl_multi_add_handle(fetcher->multi, transfer->easy) != CURLM_OK) {
+        transfer_destroy(transfer);
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- results ---- */
+
+static enum hf_outcome outcome_of(const struct transfer *transfer, CURLcode code)
+{
+    if (transfer->too_large)
+        return HF_OUTCOME_TOO_LARGE;
+    switch ((int)code) {
+    case CURLE_OK:
+        return HF_OUTCOME_OK;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return HF_OUTCOME_DNS;
+    case CURLE_OPERATION_TIMEDOUT:
+        return HF_OUTCOME_TIMEOUT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_USE_SSL_FAILED:
+        return HF_OUTCOME_TLS;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+    case CURLE_PROXY:
+        return HF_OUTCOME_CONNECT;
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is no HTTP */
+        return HF_OUTCOME_PARSE;
+    default:
+        return HF_OUTCOME_OTHER;
+    }
+}
+
+static void report(struct transfer *transfer, CURLcode code)
+{
+    struct hf_fetcher *fetcher = transfer->fetcher;
+    struct hf_fetch_result result = {.tag = transfer->tag, .message = ""};
+    char message[64];
+    long status = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    result.http_status = status >= 0 && status <= UINT16_MAX ? (uint16_t)status : 0;
+    result.outcome = outcome_of(transfer, code);
+    if (result.outcome == HF_OUTCOME_TOO_LARGE) {
+        result.message = transfer->header_bytes > HF_HEADERS_MAX_BYTES
+            ? "the answer's headers are over 64 KiB"
+            : "the answer's body is larger than max_response_size";
+    } else if (result.outcome != HF_OUTCOME_OK) {
+        result.message = transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
+    } else if (status != 200) {
+        result.outcome = HF_OUTCOME_HTTP;
+        snprintf(message, sizeof(message), "the answer's status was %ld, expected 200", status);
+        result.message = message;
+    } else {
+        result.body = transfer->body;
+        result.length = transfer->length;
+    }
+    fetcher->done(fetcher->arg, &result);
+}
+
+void hf_fetcher_run(struct hf_fetcher *fetcher, int64_t wait_ms)
+{
+    int running, left, timeout = wait_ms > INT_MAX ? INT_MAX : (int)wait_ms;
+    CURLMsg *message;
+
+    curl_multi_poll(fetcher->multi, NULL, 0, timeout, NULL);
+    curl_multi_perform(fetcher->multi, &running);
+    while ((message = curl_multi_info_read(fetcher->multi, &left)) != NULL) {
+        CURLcode code = message->data.result;
+        char *transfer = NULL;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+        report((struct transfer *)(void *)transfer, code);
+        transfer_destroy((struct transfer *)(void *)transfer);
+    }
+}
+
+/* ---- life ---- */
+
+static void poke(void *arg)
+{
+    curl_multi_wakeup(arg);
+}
+
+struct hf_fetcher *hf_fetcher_create(
+    const struct hf_fetch_options *options, hf_fetch_done *done, void *arg)
+{
+    struct hf_fetcher *fetcher = calloc(1, sizeof(*fetcher));
+
+    if (fetcher == NULL)
+        return NULL;
+    fetcher->options = *options;
+    fetcher->done = done;
+    fetcher->arg = arg;
+    fetcher->multi = curl_multi_init();
+    if (fetcher->multi == NULL) {
+        free(fetcher);
+        return NULL;
+    }
+    hf_inherit_nothing(poke, fetcher->multi);
+    return fetcher;
+}
+
+void hf_fetcher_destroy(struct hf_fetcher *fetcher)
+{
+    if (fetcher == NULL)
+        return;
+    while (fetcher->transfers != NULL)
+        transfer_destroy(fetcher->transfers);
+    curl_multi_cleanup(fetcher->multi);
+    free(fetcher);
+}
+
+void hf_fetcher_wake(struct hf_fetcher *fetcher)
+{
+    curl_multi_wakeup(fetcher->multi);
+}

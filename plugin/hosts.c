@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * hosts.c: how the lives of hosts begin and end, all under the registry's lock (block.h).
+ *
+ * A slot is free, or bound to a key. A bound slot is live, or a record: what must outlive a value,
+ * that is a backoff or a request in flight. A record becomes live again by the next acquire of its
+ * key, with its backoff but without a value.
+ */
+#include "plugin/block.h"
+
+void hf_host_publish_locked(struct hf_registry *registry, uint32_t host, uint64_t sent, uint64_t on)
+{
+    HF_STORE(*hf_block_published(hf_registry_block(registry), host),
+        hf_settings_merge(registry->settings, sent, on));
+}
+
+bool hf_host_has_left_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
+{
+    uint64_t word = HF_LOAD(entry->word);
+
+    return (word & HF_HOST_LIVE) == 0 ||
+        ((word & HF_HOST_REFERENCES) == 0 &&
+            now >= hf_schedule_leave(
+                       &registry->settings->policy, &entry->facts, HF_LOAD(entry->idle_since_ms)));
+}
+
+bool hf_host_end_life_locked(struct hf_host_entry *entry)
+{
+    uint64_t word = HF_LOAD(entry->word);
+
+    while ((word & HF_HOST_LIVE) != 0) {
+        if ((word & HF_HOST_REFERENCES) != 0)
+            return false;
+        if (HF_SWAP(entry->word, word, (word & HF_HOST_GENERATION) + HF_HOST_GENERATION_ONE))
+            break;
+    }
+    return true;
+}
+
+void hf_host_unbind_locked(struct hf_registry *registry, uint32_t host)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry = hf_block_host(block, host);
+    struct hf_heap heap = hf_block_heap(block);
+
+    hf_index_remove_locked(block, entry->hash, host);
+    hf_heap_set(&heap, host, HF_NEVER);
+    entry->bound = false;
+    entry->next_free = block->first_free;
+    block->first_free = host + 1;
+}
+
+/* How willingly a slot is given up when the table is full; lower goes first. */
+enum { SPARE_RECORD, SPARE_IDLE, SPARE_IN_BACKOFF, NOT_SPARE };
+
+static int spare_class(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
+{
+    if (entry->facts.in_flight || (HF_LOAD(entry->word) & HF_HOST_REFERENCES) != 0)
+        return NOT_SPARE;
+    if (entry->facts.not_before_ms > now)
+        return SPARE_IN_BACKOFF;
+    return hf_host_has_left_locked(registry, entry, now) ? SPARE_RECORD : SPARE_IDLE;
+}
+
+/* Frees the slots of all hosts that have left, or, where there is none, the one unused longest. */
+static void make_room_locked(struct hf_registry *registry, int64_t now)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    int best_class = NOT_SPARE;
+    uint32_t best = 0;
+
+    for (uint32_t host = 0; host < block->slots_used; host++) {
+        struct hf_host_entry *entry = hf_block_host(block, host);
+        int class = spare_class(registry, entry, now);
+        if (class == SPARE_RECORD && hf_host_end_life_locked(entry)) {
+            hf_host_unbind_locked(registry, host);
+        } else if (class < best_class ||
+            (class == best_class && class != NOT_SPARE &&
+                HF_LOAD(entry->idle_since_ms) <
+                    HF_LOAD(hf_block_host(block, best)->idle_since_ms))) {
+            best_class = class;
+            best = host;
+        }
+    }
+    if (block->first_free == 0 && best_class != NOT_SPARE &&
+        hf_host_end_life_locked(hf_block_host(block, best)))
+        hf_host_unbind_locked(registry, best);
+}
+
+static struct hf_host_entry *bind_locked(
+    struct hf_registry *registry, const struct hf_upstream_key *key, uint64_t hash, int64_t now)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry;
+    uint32_t host;
+
+    if (block->first_free == 0 && block->slots_used == HF_LOAD(block->max_hosts))
+        make_room_locked(registry, now);
+    if (block->first_free != 0) {
+        host = block->first_free - 1;
+        block->first_free = hf_block_host(block, host)->next_free;
+    } else if (block->slots_used < HF_LOAD(block->max_hosts)) {
+        host = block->slots_used++;
+        HF_STORE(hf_block_host(block, host)->word,
+            (uint64_t)HF_LOAD(block->base) << 35 | HF_HOST_GENERATION_ONE);
+    } else {
+        return NULL;
+    }
+    entry = hf_block_host(block, host);
+    entry->key = *key;
+    entry->hash = hash;
+    entry->facts = hf_facts_none();
+    entry->requests = entry->failed = 0;
+    entry->bound = true;
+    hf_index_insert_locked(block, hash, host);
+    return entry;
+}
+
+/* Starts a life: no value, but the backoff of an earlier life stands. */
+static void begin_life_locked(
+    struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_heap heap = hf_block_heap(block);
+    uint32_t host = (uint32_t)(entry - hf_block_host(block, 0));
+    uint64_t asleep = registry->settings->prefetch ? 0 : HF_HOST_ASLEEP;
+    uint64_t generation = (HF_LOAD(entry->word) & HF_HOST_GENERATION) + HF_HOST_GENERATION_ONE;
+
+    entry->sent = entry->on = 0;
+    entry->expired = false;
+    entry->facts.fetched_ms = HF_NEVER;
+    hf_host_publish_locked(registry, host, 0, 0);
+    if (!entry->facts.in_flight)
+        entry->facts.due_ms = asleep ? HF_NEVER : hf_schedule_resume(&entry->facts, now);
+    hf_heap_set(&heap, host, entry->facts.due_ms);
+    HF_STORE(entry->word, generation | HF_HOST_LIVE | asleep | 1);
+}
+
+/* Counts the caller in to a live host, whatever its state; plans what parking has unplanned. */
+static void count_in_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_heap heap = hf_block_heap(block);
+    uint64_t word = HF_LOAD(entry->word);
+
+    while (!HF_SWAP(entry->word, word, (word & ~HF_HOST_PARKED) + 1))
+        ;
+    if ((word & HF_HOST_PARKED) != 0) {
+        entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
+        hf_heap_set(&heap, (uint32_t)(entry - hf_block_host(block, 0)), entry->facts.due_ms);
+    }
+}
+
+struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
+    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *pinned)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry;
+
+    if (HF_LOAD(block->max_hosts) == 0)
+        return NULL;
+    entry = hf_index_find_locked(block, key, hash);
+    if (entry == NULL)
+        entry = bind_locked(registry, key, hash, now);
+    if (entry == NULL)
+        return NULL;
+    if (hf_host_has_left_locked(registry, entry, now) && hf_host_end_life_locked(entry))
+        begin_life_locked(registry, entry, now);
+    else
+        count_in_locked(registry, entry, now);
+    *pinned = HF_LOAD(entry->word);
+    return entry;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * instance.h: one cache in one process: settings, registry, its memory and lock, and the worker.
+ *
+ * up, down and forked are called by one thread at a time, which the caller sees to. All else may be
+ * going on in other threads meanwhile: on a registry that is not up they find no host and no
+ * connection.
+ */
+#ifndef HOSTFLAGS_INSTANCE_H
+#define HOSTFLAGS_INSTANCE_H
+
+#include "plugin/memory.h"
+#include "plugin/worker.h"
+
+struct hf_instance {
+    struct hf_registry registry;
+    struct hf_worker worker;
+    struct hf_memory memory;
+    struct hf_settings *settings; /* owned while up; NULL otherwise */
+    pthread_mutex_t registry_mutex;
+    struct hf_lock registry_lock;
+    const struct hf_log *log;
+    char user_agent[256];
+};
+
+/* Makes the caller's storage an instance that is not up. Calls may come from now on. */
+void hf_instance_init(struct hf_instance *instance, const struct hf_log *log);
+
+/* Opens the registry and lets the worker start at the first kick; starts no thread and opens no
+ * descriptor. Takes over the settings if it succeeds. NULL, or a constant text that says what the
+ * system refused. */
+const char *hf_instance_up(struct hf_instance *instance, struct hf_settings *settings)
+    __attribute__((warn_unused_result));
+
+/* Joins the worker. The registry stays as it is: readers go on. */
+void hf_instance_stop(struct hf_instance *instance);
+
+/* After stop: closes the registry and frees everything but the address range. */
+void hf_instance_down(struct hf_instance *instance);
+
+/* In a child after a fork: new locks, no worker, and an empty registry if it was up (libcurl's
+ * handles do not survive a fork, and half of a parent's table is no good either). */
+void hf_instance_forked(struct hf_instance *instance);
+
+#endif

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * plugin.c: the border between host_api.h and the engine, and the one place with static state.
+ *
+ * Life:          init                       fini
+ *         DOWN --------> UP ----> CLOSING --------> DOWN        (`life`)
+ *
+ *   changing  mutex  held by init and fini from beginning to end: one at a time.
+ *   use       rwlock shared: whoever reads `life`, the settings or `host` (all but on_connect,
+ *                    on_disconnect and is_enabled, which touch the registry only), and whoever
+ *                    calls back, so that no callback outlasts fini; exclusive: init and fini while
+ *                    they change these. Never while waiting for the worker, which may be in a
+ *                    callback. A callback may take it shared again: it prefers readers.
+ *   Behind these are the registry's and the worker's mutex (instance.h). Order: changing, use, then
+ *   one of those two. Nothing is logged with one of those two held.
+ *
+ * Fork: the child gets new locks and an empty cache; the parent does nothing.
+ */
+#include "host_api.h"
+#include "plugin/block.h"
+#include "plugin/clock.h"
+#include "plugin/describe.h"
+#include "plugin/instance.h"
+#include "plugin/refusal.h"
+#include "plugin/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAME(contract, engine) _Static_assert((int)(contract) == (int)(engine), #engine)
+SAME(HF_LOG_ERROR, HF_ERROR);
+SAME(HF_LOG_DEBUG, HF_DEBUG);
+SAME(HF_STATE_UNKNOWN, HF_UNKNOWN);
+SAME(HF_STATE_FRESH, HF_FRESH);
+SAME(HF_STATE_STALE, HF_STALE);
+SAME(HF_STATE_EXPIRED, HF_EXPIRED);
+SAME(HF_REASON_DEFAULT, HF_BY_DEFAULT);
+SAME(HF_REASON_STATIC, HF_BY_SERVICE);
+SAME(HF_REASON_STALE, HF_BY_STALE_VALUE);
+SAME(HF_REASON_OVERRIDE, HF_BY_OVERRIDE);
+SAME(HF_REASON_DISABLED, HF_BY_SWITCH);
+SAME(HF_FETCH_OK, HF_OUTCOME_OK);
+SAME(HF_FETCH_DNS, HF_OUTCOME_DNS);
+SAME(HF_FETCH_CONNECT, HF_OUTCOME_CONNECT);
+SAME(HF_FETCH_TLS, HF_OUTCOME_TLS);
+SAME(HF_FETCH_TIMEOUT, HF_OUTCOME_TIMEOUT);
+SAME(HF_FETCH_HTTP, HF_OUTCOME_HTTP);
+SAME(HF_FETCH_PARSE, HF_OUTCOME_PARSE);
+SAME(HF_FETCH_TOO_LARGE, HF_OUTCOME_TOO_LARGE);
+SAME(HF_FETCH_TOKEN, HF_OUTCOME_TOKEN);
+SAME(HF_FETCH_REFUSED, HF_OUTCOME_REFUSED);
+SAME(HF_FETCH_OTHER, HF_OUTCOME_OTHER);
+
+static void write_log(void *arg, enum hf_log_level level, const char *line);
+
+static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t use = PTHREAD_RWLOCK_INITIALIZER;
+static const struct hf_log host_log = {write_log, NULL};
+static enum { DOWN, UP, CLOSING } life;
+static struct hf_host host; /* a copy; members that the host does not have are NULL */
+static struct hf_instance cache;
+
+static struct hf_refusals refusals;
+static __thread bool in_callback;
+
+/* ---- what the host lends us ---- */
+
+static void write_log(void *arg, enum hf_log_level level, const char *line)
+{
+    bool before = in_callback;
+
+    (void)arg;
+    pthread_rwlock_rdlock(&use);
+    in_callback = true;
+    if (host.log != NULL)
+        host.log(host.ctx, (int32_t)level, line);
+    in_callback = before;
+    pthread_rwlock_unlock(&use);
+}
+
+__attribute__((format(printf, 3, 4))) static int32_t fail(
+    char *error, size_t error_size, const char *format, ...)
+{
+    va_list args;
+
+    if (error != NULL && error_size > 0) {
+        va_start(args, format);
+        vsnprintf(error, error_size, format, args);
+        va_end(args);
+    }
+    return HF_E_INVALID;
+}
+
+static bool is_ours(const struct hf_header *header, size_t needed)
+{
+    return header->magic == HF_ABI_MAGIC && header->abi_major == HF_ABI_MAJOR &&
+        header->size >= needed;
+}
+
+/* Copies as much of the host's table as both sides know. */
+static int32_t copy_host(const struct hf_host *theirs, char *error, size_t error_size)
+{
+    memset(&host, 0, sizeof(host));
+    if (theirs == NULL)
+        return HF_OK;
+    if (!is_ours(&theirs->hdr, sizeof(struct hf_header))) {
+        fail(error, error_size,
+            "the host's table has magic %08x and version %u.%u, expected %08x and %u.x: it was "
+            "built against another host_api.h",
+            theirs->hdr.magic, theirs->hdr.abi_major, theirs->hdr.abi_minor, HF_ABI_MAGIC,
+            HF_ABI_MAJOR);
+        return HF_E_ABI;
+    }
+    memcpy(&host, theirs, theirs->hdr.size < sizeof(host) ? theirs->hdr.size : sizeof(host));
+    return HF_OK;
+}
+
+/* Appends text to the User-Agent, less what has a meaning there. */
+static void append_product(const char *text)
+{
+    size_t length = strlen(cache.user_agent);
+
+    for (; text != NULL && *text != '\0' && length < sizeof(cache.user_agent) - 2; text++) {
+        if (*text > ' ' && *text <= '~' && strchr("()\\", *text) == NULL)
+            cache.user_agent[length++] = *text;
+    }
+    cache.user_agent[length] = '\0';
+}
+
+static void make_user_agent(void)
+{
+    strcpy(cache.user_agent, HF_NAME "/" HF_VERSION);
+    if (host.name == NULL || host.name[0] == '\0')
+        return;
+    strcat(cache.user_agent, " (");
+    append_product(host.name);
+    if (host.version != NULL && host.version[0] != '\0') {
+        strcat(cache.user_agent, " ");
+        append_product(host.version);
+    }
+    strcat(cache.user_agent, ")");
+}
+
+/* ---- init and fini ---- */
+
+static int32_t read_settings(const struct hf_setting *list, size_t count,
+    struct hf_settings **result, char *error, size_t error_size)
+{
+    struct hf_settings *made = hf_settings_create();
+    int bad = 0;
+
+    if (made == NULL) {
+        fail(error, error_size, "out of memory");
+        return HF_E_NOMEM;
+    }
+    for (size_t i = 0; i < count && bad == 0; i++) {
+        if (list == NULL || list[i].key == NULL || list[i].value == NULL)
+            bad = fail(error, error_size,
+                "setting number %zu of %zu is NULL, expected a key and a value", i + 1, count);
+        else
+            bad = hf_settings_set(made, list[i].key, list[i].value, error, error_size);
+    }
+    if (bad != 0 || hf_settings_finish(made, error, error_size) != 0) {
+        hf_settings_destroy(made);
+        return HF_E_INVALID;
+    }
+    *result = made;
+    return HF_OK;
+}
+
+/* The process exits without fini: the worker must not be inside TLS while that is taken apart. */
+static void stop_at_exit(void)
+{
+    hf_instance_stop(&cache);
+}
+
+static void start_anew_after_fork(void)
+{
+    pthread_mutex_t fresh_mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_rwlock_t fresh_rwlock = PTHREAD_RWLOCK_INITIALIZER;
+
+    changing = fresh_mutex;
+    use = fresh_rwlock;
+    in_callback = false;
+    memset(&refusals, 0, sizeof(refusals));
+    if (life == CLOSING)
+        life = UP; /* it was the parent that was closing */
+    hf_instance_forked(&cache);
+}
+
+/* Once per process. After libcurl was initialised: exit handlers run in reverse order, and ours has
+ * to come before the TLS library's. */
+static const char *register_handlers(void)
+{
+    static bool registered;
+
+    if (!registered &&
+        (atexit(stop_at_exit) != 0 || pthread_atfork(NULL, NULL, start_anew_after_fork) != 0))
+        return "out of memory for exit and fork handlers";
+    registered = true;
+    return NULL;
+}
+
+static int32_t bring_up(struct hf_settings *settings, char *error, size_t error_size)
+{
+    const char *refused;
+
+    make_user_agent();
+    memset(&refusals, 0, sizeof(refusals));
+    refused = hf_instance_up(&cache, settings);
+    if (refused == NULL) {
+        refused = register_handlers();
+        if (refused == NULL) {
+            life = UP;
+            return HF_OK;
+        }
+        hf_instance_stop(&cache);
+        hf_instance_down(&cache);
+    } else {
+        hf_settings_destroy(settings);
+    }
+    fail(error, error_size, "hostflags cannot start: %s", refused);
+    return HF_E_SYSTEM;
+}
+
+static int32_t init(const struct hf_host *theirs, const struct hf_setting *list, size_t count,
+    char *error, size_t error_size)
+{
+    struct hf_settings *made = NULL;
+    int32_t result;
+
+    fail(error, error_size, "%s", "");
+    if (in_callback) {
+        fail(error, error_size, "init was called from a callback of the plugin");
+        return HF_E_STATE;
+    }
+    pthread_mutex_lock(&changing);
+    pthread_rwlock_wrlock(&use);
+    if (life != DOWN) {
+        fail(error, error_size, "hostflags is initialised already, expected fini before init");
+        result = HF_E_STATE;
+    } else {
+        result = copy_host(theirs, error, error_size);
+        if (result == HF_OK)
+            result = read_settings(list, count, &made, error, error_size);
+        if (result == HF_OK)
+            result = bring_up(made, error, error_size);
+    }
+    pthread_rwlock_unlock(&use);
+    pthread_mutex_unlock(&changing);
+    return result;
+}
+
+static void fini(void)
+{
+    if (in_callback) /* nor is it logged: the callback would be called again */
+        return;
+    pthread_mutex_lock(&changing);
+    if (life == UP) {
+        life = CLOSING;
+        hf_instance_stop(&cache);
+        pthread_rwlock_wrlock(&use);
+        hf_instance_down(&cache);
+        memset(&host, 0, sizeof(host));
+        life = DOWN;
+        pthread_rwlock_unlock(&use);
+    }
+    pthread_mutex_unlock(&changing);
+}
+
+/* ---- connections ---- */
+
+static hf_conn refuse(enum hf_refusal reason, const char *upstream, const char *detail)
+{
+    hf_refuse(&refusals, &host_log, reason, upstream, detail, hf_clock_ms());
+    return HF_NO_CONN;
+}
+
+static hf_conn on_connect(const struct hf_upstream *upstream)
+{
+    struct hf_upstream_key key;
+    struct hf_acquired acquired;
+    const char *bad;
+
+    if (hf_registry_is_closed(&cache.registry))
+        return HF_NO_CONN;
+    if (upstream == NULL || !is_ours(&upstream->hdr, offsetof(struct hf_upstream, port)))
+        return refuse(HF_REFUSED_TABLE, NULL, "on_connect got no struct hf_upstream of version 1");
+    bad = hf_upstream_parse(&key, upstream->host,
+        upstream->hdr.size >= offsetof(struct hf_upstream, reserved) ? upstream->port : 0,
+        HF_HAS(upstream, org_id) ? upstream->org_id : NULL);
+    if (bad != NULL)
+        return refuse(HF_REFUSED_NAME, upstream->host, bad);
+    acquired = hf_registry_acquire(&cache.registry, &key, hf_clock_coarse_ms());
+    if (acquired.kick)
+        hf_worker_kick(&cache.worker);
+    switch (acquired.error) {
+    case HF_ACQUIRED:
+    case HF_CLOSED:
+        break;
+    case HF_NO_HOST_SLOT:
+        return refuse(HF_REFUSED_HOSTS_FULL, upstream->host,
+            "the table of hosts is full, expected at most max_hosts in use at a time");
+    case HF_NO_CONNECTION_SLOT:
+        return refuse(HF_REFUSED_CONNECTIONS_FULL, upstream->host,
+            "the table of connections is full, expected at most max_connections at a time");
+    }
+    return acquired.handle;
+}
+
+static void on_disconnect(hf_conn conn)
+{
+    hf_registry_release(&cache.registry, conn, hf_clock_coarse_ms());
+}
+
+static __attribute__((noinline)) int32_t awaken(hf_conn conn, uint32_t flag)
+{
+    int answer;
+
+    if (hf_registry_awaken(&cache.registry, conn, hf_clock_coarse_ms()))
+        hf_worker_kick(&cache.worker);
+    answer = hf_registry_read(&cache.registry, conn, flag);
+    return answer < 0 ? 0 : answer;
+}
+
+static int32_t is_enabled(hf_conn conn, uint32_t flag)
+{
+    int answer = hf_registry_read(&cache.registry, conn, flag);
+
+    return __builtin_expect(answer >= 0, 1) ? answer : awaken(conn, flag);
+}
+
+/* ---- questions about it ---- */
+
+static int32_t flag_index(const char *name)
+{
+    int32_t index = -1;
+
+    pthread_rwlock_rdlock(&use);
+    if (cache.settings != NULL && name != NULL)
+        index = hf_settings_flag_index(cache.settings, name);
+    pthread_rwlock_unlock(&use);
+    return index >= 0 ? index : HF_E_NOTFOUND;
+}
+
+/* Under `use`. */
+static int32_t fill_answer(hf_conn conn, uint32_t flag, struct hf_answer *answer)
+{
+    int64_t now = hf_clock_ms();
+    struct hf_host_words words = {HF_UNKNOWN, -1, -1};
+    struct hf_flag_words flag_words;
+    struct hf_view view;
+    bool live;
+
+    if (cache.settings == NULL || flag >= cache.settings->flag_count)
+        return HF_E_INVALID;
+    live = hf_registry_view_connection(&cache.registry, conn, &view);
+    if (live) {
+        words = hf_describe_host(cache.settings, &view, now);
+        answer->last_error = view.facts.outcome;
+        answer->http_status = view.facts.http_status;
+    }
+    flag_words = hf_describe_flag(cache.settings, live ? &view : NULL, words.state, flag);
+    answer->enabled = flag_words.enabled;
+    answer->reason = (int32_t)flag_words.reason;
+    answer->state = (int32_t)words.state;
+    answer->age_ms = words.age_ms;
+    answer->next_refresh_ms = words.next_refresh_ms;
+    return live ? HF_OK : HF_E_INVALID;
+}
+
+static int32_t explain(hf_conn conn, uint32_t flag, struct hf_answer *theirs)
+{
+    struct hf_answer answer = {.age_ms = -1, .next_refresh_ms = -1};
+    size_t size;
+    int32_t result;
+
+    if (theirs == NULL)
+        return HF_E_INVALID;
+    if (!is_ours(&theirs->hdr, 0))
+        return HF_E_ABI;
+    if (theirs->hdr.size <= sizeof(struct hf_header))
+        return HF_E_INVALID;
+    pthread_rwlock_rdlock(&use);
+    result = fill_answer(conn, flag, &answer);
+    pthread_rwlock_unlock(&use);
+    size = theirs->hdr.size < sizeof(answer) ? theirs->hdr.size : sizeof(answer);
+    memcpy((char *)theirs + sizeof(struct hf_header), (char *)&answer + sizeof(struct hf_header),
+        size - sizeof(struct hf_header));
+    return result;
+}
+
+static size_t status(int32_t format, char *buf, size_t size)
+{
+    char *text = NULL;
+    size_t length;
+
+    pthread_rwlock_rdlock(&use);
+    if (cache.settings != NULL && format == HF_STATUS_JSON)
+        text = hf_status_json(
+            &cache.registry, cache.settings, atomic_load(&refusals.total), hf_clock_ms());
+    pthread_rwlock_unlock(&use);
+    length = text == NULL ? 0 : strlen(text);
+    if (buf != NULL && size > 0)
+        snprintf(buf, size, "%s", text == NULL ? "" : text);
+    free(text);
+    return length;
+}
+
+static int32_t refresh(const char *name)
+{
+    struct hf_upstream_key key;
+    enum hf_refresh_result result;
+    bool asks;
+
+    if (name != NULL && hf_upstream_parse(&key, name, 0, NULL) != NULL)
+        return HF_E_INVALID;
+    pthread_rwlock_rdlock(&use);
+    asks = cache.settings != NULL && hf_settings_asks(cache.settings);
+    pthread_rwlock_unlock(&use);
+    if (!asks)
+        return HF_E_STATE;
+    result = hf_registry_refresh(&cache.registry, name == NULL ? NULL : &key, hf_clock_ms());
+    switch (result) {
+    case HF_REFRESH_PLANNED:
+        hf_worker_kick(&cache.worker);
+        return HF_OK;
+    case HF_REFRESH_IN_FLIGHT:
+        return HF_OK;
+    case HF_REFRESH_TOO_SOON:
+        return HF_E_TOO_SOON;
+    case HF_REFRESH_UNKNOWN:
+        return HF_E_NOTFOUND;
+    }
+    return HF_E_NOTFOUND;
+}
+
+static void prepare(void)
+{
+    hf_instance_init(&cache, &host_log);
+}
+
+__attribute__((visibility("default"))) const struct hf_plugin *hf_plugin_entry_v1(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static const struct hf_plugin plugin = {
+        .hdr = {HF_ABI_MAGIC, HF_ABI_MAJOR, HF_ABI_MINOR, sizeof(struct hf_plugin), 0},
+        .name = HF_NAME,
+        .version = HF_VERSION,
+        .init = init,
+        .on_connect = on_connect,
+        .on_disconnect = on_disconnect,
+        .is_enabled = is_enabled,
+        .fini = fini,
+        .flag_index = flag_index,
+        .explain = explain,
+        .status = status,
+        .refresh = refresh,
+    };
+    pthread_once(&once, prepare);
+    return &plugin;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * refusal.h: connections that get no reference: counted, and for each reason logged at most once a
+ * minute. Any thread.
+ */
+#ifndef HOSTFLAGS_REFUSAL_H
+#define HOSTFLAGS_REFUSAL_H
+
+#include "plugin/log.h"
+
+#include <stdatomic.h>
+
+#define HF_REFUSAL_INTERVAL_MS 60000
+
+enum hf_refusal {
+    HF_REFUSED_TABLE, /* on_connect was called with something that is no upstream */
+    HF_REFUSED_NAME,
+    HF_REFUSED_HOSTS_FULL,
+    HF_REFUSED_CONNECTIONS_FULL
+};
+#define HF_REFUSAL_REASONS 4
+
+/* Zeroed: none yet. */
+struct hf_refusals {
+    _Atomic uint64_t total;
+    struct {
+        _Atomic uint64_t count;
+        _Atomic int64_t next_log_ms;
+    } reasons[HF_REFUSAL_REASONS];
+};
+
+/* upstream: as the host named it, NULL where it did not. detail: what is wrong with it. */
+void hf_refuse(struct hf_refusals *refusals, const struct hf_log *log, enum hf_refusal reason,
+    const char *upstream, const char *detail, int64_t now);
+
+#endif

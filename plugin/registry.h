@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * registry.h: which hosts there are, which connections refer to them, and what is answered.
+ *
+ * Everything lies in one block of memory of fixed size, addressed by indices only (block.h draws
+ * it). Nothing is ever freed under a reader, so readers need neither locks nor grace periods.
+ *
+ *     connections side (registry.c)           worker's side (agenda.c)
+ *     acquire, release, read: any thread      take_due, complete: one thread at a time
+ *     lock-free for a host that is known      under the registry's lock
+ *
+ * Time comes in as a parameter. No function here does I/O, allocates, logs or calls back.
+ */
+#ifndef HOSTFLAGS_REGISTRY_H
+#define HOSTFLAGS_REGISTRY_H
+
+#include "plugin/decode.h"
+#include "plugin/lock.h"
+#include "plugin/schedule.h"
+#include "plugin/settings.h"
+#include "plugin/upstream.h"
+
+#include <stdatomic.h>
+
+struct hf_block;
+
+struct hf_registry {
+    _Atomic(struct hf_block *) block; /* never NULL once opened; all zero: closed */
+    const struct hf_settings *settings; /* borrowed; constant between open and close */
+    const struct hf_lock *lock; /* borrowed */
+};
+
+/* A connection's reference: generation << 32 | index + 1. 0 is none. */
+typedef uint64_t hf_handle;
+
+/* Bytes of a block for these settings. The memory must be zero, page-aligned, and stay mapped and
+ * writable for as long as any thread may still use the registry, beyond close. */
+size_t hf_registry_bytes(const struct hf_settings *settings);
+
+/* Makes the zeroed memory a registry without hosts. salt: a random number, so that handles of an
+ * earlier life do not fit. Nothing may be in use (acquire and read may be called: they find it
+ * closed until the end). */
+void hf_registry_open(struct hf_registry *registry, void *memory,
+    const struct hf_settings *settings, const struct hf_lock *lock, uint32_t salt);
+
+/* ---- connections' side ---- */
+
+enum hf_acquire_error { HF_ACQUIRED = 0, HF_NO_HOST_SLOT, HF_NO_CONNECTION_SLOT, HF_CLOSED };
+
+struct hf_acquired {
+    hf_handle handle; /* 0: none, see error */
+    enum hf_acquire_error error;
+    bool kick; /* something new was planned: wake the worker */
+};
+
+/* Takes a reference to the entry of key, which is made if need be. A host that was idle for longer
+ * than its entry may stay starts anew. */
+struct hf_acquired hf_registry_acquire(
+    struct hf_registry *registry, const struct hf_upstream_key *key, int64_t now);
+
+/* Gives it back. False: no live handle, nothing happened. */
+bool hf_registry_release(struct hf_registry *registry, hf_handle handle, int64_t now);
+
+/* Reading is inlined: hf_registry_read() is in block.h.
+ *
+ * Plans the first request of an asleep host. True: wake the worker. Afterwards read answers. */
+bool hf_registry_awaken(struct hf_registry *registry, hf_handle handle, int64_t now);
+
+/* ---- worker's side ---- */
+
+#define HF_REPORT_INTERVAL_MS 60000 /* one host's failures are reported at most so often */
+
+/* One request to make. Carries what its completion needs to find the right entry again. */
+struct hf_job {
+    uint32_t host, attempt;
+    uint64_t generation; /* of the entry's life; another one by the completion: drop the value */
+    struct hf_upstream_key key;
+};
+
+/* Does what is due at `now` (idle hosts leave, values expire) and takes at most `most` hosts to
+ * ask. The next due time of each, as if its request were lost, is stored before this returns. */
+size_t hf_registry_take_due(
+    struct hf_registry *registry, int64_t now, struct hf_job *jobs, size_t most);
+
+/* How a request ended. */
+struct hf_completion {
+    enum hf_outcome outcome;
+    uint16_t http_status; /* 0: none */
+    struct hf_document document; /* for HF_OUTCOME_OK */
+};
+
+/* What became of it, for the log. */
+struct hf_completed {
+    bool counted; /* false: it was not the host's latest request any more; nothing changed */
+    bool report; /* worth a line: a failure, at most one in a minute; a success after failures */
+    bool has_values; /* something was once heard from this host */
+    uint32_t failures; /* in a row, this one included; after a success: before it */
+    int64_t next_ms; /* when it is asked again, from now; -1: not planned */
+};
+
+/* Ends a job: publishes, plans the next request. jitter: see schedule.h. */
+struct hf_completed hf_registry_complete(struct hf_registry *registry, const struct hf_job *job,
+    const struct hf_completion *completion, int64_t now, uint32_t jitter);
+
+/* When take_due has something to do next; HF_NEVER: not before the next kick. */
+int64_t hf_registry_next_due(struct hf_registry *registry);
+
+enum hf_refresh_result {
+    HF_REFRESH_PLANNED, /* wake the worker */
+    HF_REFRESH_IN_FLIGHT,
+    HF_REFRESH_TOO_SOON, /* asked less than a second ago */
+    HF_REFRESH_UNKNOWN /* nobody holds such a host */
+};
+
+/* Makes hosts due now, whatever their org id; key NULL: all. Of several results the first one in the
+ * enum's order is returned. */
+enum hf_refresh_result hf_registry_refresh(
+    struct hf_registry *registry, const struct hf_upstream_key *key, int64_t now);
+
+/* ---- for people (view.c) ---- */
+
+/* A copy of what is known about one host. */
+struct hf_view {
+    struct hf_upstream_key key;
+    struct hf_facts facts;
+    uint64_t sent, on; /* as the service said */
+    uint64_t requests, failed; /* since the entry was made */
+    uint32_t references;
+};
+
+/* The host in slot `slot` (from 0), if one is there that has not left by `now`. */
+bool hf_registry_view(
+    struct hf_registry *registry, uint32_t slot, int64_t now, struct hf_view *view);
+
+/* The host of a connection; false: no live handle. */
+bool hf_registry_view_connection(
+    struct hf_registry *registry, hf_handle handle, struct hf_view *view);
+
+/* How many slots there are to look at; none when closed. */
+uint32_t hf_registry_slots(struct hf_registry *registry);
+
+#endif

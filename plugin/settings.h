@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * settings.h: the settings of the host's config section, checked, in the engine's units.
+ *
+ * One table in settings.c (key, default, valid values, help, reload rule, where the value goes)
+ * drives parsing, error messages and the table in the README. A settings object is made, filled,
+ * checked once and then never changed: any thread may read it.
+ */
+#ifndef HOSTFLAGS_SETTINGS_H
+#define HOSTFLAGS_SETTINGS_H
+
+#include "plugin/protocol.h"
+#include "plugin/schedule.h"
+
+#include <stdio.h>
+
+enum hf_allow_http { HF_HTTP_OFF = 0, HF_HTTP_LOOPBACK = 1, HF_HTTP_ANY = 2 };
+
+struct hf_settings {
+    const char **flags; /* flag_count names, 1 to HF_MAX_FLAGS; position = flag number */
+    uint32_t flag_count;
+    uint64_t defaults; /* bit i: flag i is on while nothing is known */
+    uint64_t overridden, overrides; /* bit i: flag i is overridden / to on */
+    bool enabled, prefetch;
+    const struct hf_protocol *protocol;
+    char *endpoint, *service; /* NULL: the protocol's, the upstream's own */
+    char *client, *client_version; /* client_version: its -suffix stripped */
+    struct hf_policy policy;
+    int64_t connect_timeout_ms, request_timeout_ms;
+    int64_t max_response_bytes;
+    uint32_t max_in_flight, max_hosts, max_connections;
+    char *ca_file; /* NULL: libcurl's own */
+    enum hf_allow_http allow_http;
+    /* Further members are private to settings.c (what was set, for duplicates). */
+    uint64_t seen;
+    char *flags_text, *defaults_text, *overrides_text;
+};
+
+/* All defaults. NULL: out of memory. */
+struct hf_settings *hf_settings_create(void);
+
+/* Takes one line of the config section. 0, or -1: error (error_size bytes, NUL-terminated, cut to
+ * size; may be NULL with size 0) names the key, the value and what would be valid, and for an
+ * unknown key the nearest one. A key that comes twice is an error. */
+int hf_settings_set(struct hf_settings *settings, const char *key, const char *value, char *error,
+    size_t error_size) __attribute__((warn_unused_result));
+
+/* To be called once, after the last line: what concerns several keys (defaults and overrides must
+ * name known flags, ttl_min <= ttl_max, connect_timeout <= request_timeout), and files. */
+int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+void hf_settings_destroy(struct hf_settings *settings); /* NULL is fine */
+
+/* Merges what a service sent into what is answered: the value where sent, else the default, and an
+ * override over all; enabled = off: as if nothing was sent. */
+uint64_t hf_settings_merge(const struct hf_settings *settings, uint64_t sent, uint64_t on);
+
+/* Whether any request makes sense: enabled, and not every flag overridden. */
+bool hf_settings_asks(const struct hf_settings *settings);
+
+/* The number of a flag, or -1. */
+int hf_settings_flag_index(const struct hf_settings *settings, const char *name);
+
+/* Writes the table of all settings as Markdown, for the README. */
+void hf_settings_print_markdown(FILE *out);
+
+#endif

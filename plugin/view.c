@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * view.c: copies of what the registry knows, for people. Taken under the lock, host by host.
+ */
+#include "plugin/block.h"
+
+static void copy_locked(struct hf_host_entry *entry, struct hf_view *view)
+{
+    view->key = entry->key;
+    view->facts = entry->facts;
+    view->sent = entry->sent;
+    view->on = entry->on;
+    view->requests = entry->requests;
+    view->failed = entry->failed;
+    view->references = (uint32_t)(HF_LOAD(entry->word) & HF_HOST_REFERENCES);
+}
+
+bool hf_registry_view(
+    struct hf_registry *registry, uint32_t slot, int64_t now, struct hf_view *view)
+{
+    struct hf_block *block;
+    bool there = false;
+
+    hf_registry_lock(registry);
+    block = hf_registry_block(registry);
+    if (slot < block->slots_used) {
+        struct hf_host_entry *entry = hf_block_host(block, slot);
+        there = entry->bound && !hf_host_has_left_locked(registry, entry, now);
+        if (there)
+            copy_locked(entry, view);
+    }
+    hf_registry_unlock(registry);
+    return there;
+}
+
+bool hf_registry_view_connection(
+    struct hf_registry *registry, hf_handle handle, struct hf_view *view)
+{
+    struct hf_block *block;
+    uint32_t host;
+    bool there = false;
+
+    hf_registry_lock(registry);
+    block = hf_registry_block(registry);
+    if (hf_connection_host(block, handle, &host)) {
+        copy_locked(hf_block_host(block, host), view);
+        /* Released meanwhile: the host in that slot may be another one. */
+        there = hf_connection_host(block, handle, &host);
+    }
+    hf_registry_unlock(registry);
+    return there;
+}
+
+uint32_t hf_registry_slots(struct hf_registry *registry)
+{
+    uint32_t slots;
+
+    hf_registry_lock(registry);
+    slots = hf_registry_block(registry)->slots_used;
+    hf_registry_unlock(registry);
+    return slots;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * worker.h: the thread that drives the refresher. One per process, for all hosts; it starts with the
+ * first kick, because hosts daemonise after they have loaded us.
+ *
+ *                 kick                     stop
+ *     CLOSED --open--> IDLE ------> RUNNING ------> STOPPING --joined--> CLOSED
+ *                        \------------stop-----------------------------> CLOSED
+ *
+ * Every change of state, and every use of the refresher from outside the thread, happens under
+ * worker->mutex. It is held neither while joining nor by the thread while it works.
+ */
+#ifndef HOSTFLAGS_WORKER_H
+#define HOSTFLAGS_WORKER_H
+
+#include "plugin/refresh.h"
+
+#include <pthread.h>
+
+enum hf_worker_state { HF_WORKER_CLOSED, HF_WORKER_IDLE, HF_WORKER_RUNNING, HF_WORKER_STOPPING };
+
+struct hf_worker {
+    pthread_mutex_t mutex;
+    pthread_cond_t stopping; /* ends the pause after a failed start */
+    enum hf_worker_state state;
+    pthread_t thread; /* while RUNNING or STOPPING */
+    struct hf_refresher *refresher; /* the thread's; NULL until it has made it */
+    /* What the refresher is made of; borrowed from open to stop. */
+    struct hf_registry *registry;
+    const struct hf_settings *settings;
+    const struct hf_log *log;
+    const char *user_agent;
+};
+
+#define HF_WORKER_INITIALIZER \
+    { \
+        .mutex = PTHREAD_MUTEX_INITIALIZER, .stopping = PTHREAD_COND_INITIALIZER \
+    }
+
+/* Allows the worker to start. Only while CLOSED. */
+void hf_worker_open(struct hf_worker *worker, struct hf_registry *registry,
+    const struct hf_settings *settings, const struct hf_log *log, const char *user_agent);
+
+/* There is something to do. Starts the thread if it does not run. Any thread; does not wait. Where
+ * the system refuses a thread, that is logged and the next kick tries again. */
+void hf_worker_kick(struct hf_worker *worker);
+
+/* Abandons what is in flight and joins the thread. Called from the thread itself it does nothing. */
+void hf_worker_stop(struct hf_worker *worker);
+
+/* In a child after a fork, where no thread is left: forgets the parent's. open or not as before. */
+void hf_worker_forget(struct hf_worker *worker);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * A run of openssl signs each certificate. The expired one goes through `openssl ca`, the only
+ * command that takes an end date in every version.
+ */
+#include "tests/support/certs.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/support/process.h"
+#include "tests/support/tmpdir.h"
+
+#define BOUND_MS 30000
+
+struct hf_certs {
+    char *directory, *config, *ca, *key;
+    char *files[HF_CERT_COUNT];
+};
+
+static const char config_format[] = "[req]\n"
+                                    "distinguished_name = dn\n"
+                                    "[dn]\n"
+                                    "[authority]\n"
+                                    "basicConstraints = critical, CA:TRUE\n"
+                                    "keyUsage = critical, keyCertSign, cRLSign\n"
+                                    "subjectKeyIdentifier = hash\n"
+                                    "[here]\n"
+                                    "subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1\n"
+                                    "[elsewhere]\n"
+                                    "subjectAltName = DNS:elsewhere.invalid\n"
+                                    "[ca]\n"
+                                    "default_ca = ca_here\n"
+                                    "[ca_here]\n"
+                                    "database = %1$s/index\n"
+                                    "new_certs_dir = %1$s\n"
+                                    "rand_serial = yes\n"
+                                    "default_md = sha256\n"
+                                    "policy = any\n"
+                                    "[any]\n"
+                                    "commonName = optional\n";
+
+/* Whether openssl succeeded; what it says is printed otherwise. */
+static bool openssl(const char *const *argv)
+{
+    char *output;
+    bool good = hf_process_run(argv, BOUND_MS, &output) == 0;
+
+    if (!good)
+        fprintf(stderr, "openssl %s failed: %s\n", argv[1], output ? output : "it did not start");
+    free(output);
+    return good;
+}
+
+static bool self_sign(const struct hf_certs *certs, const char *key, const char *file,
+    const char *subject, const char *extensions)
+{
+    const char *const argv[] = {"openssl", "req", "-x509", "-new", "-config", certs->config, "-key",
+        key, "-out", file, "-days", "30", "-sha256", "-subj", subject, "-extensions", extensions,
+        NULL};
+
+    return openssl(argv);
+}
+
+static bool request(const struct hf_certs *certs, const char *subject, const char *file)
+{
+    const char *const argv[] = {"openssl", "req", "-new", "-config", certs->config, "-key",
+        certs->key, "-out", file, "-subj", subject, NULL};
+
+    return openssl(argv);
+}
+
+static bool sign(const struct hf_certs *certs, const char *ca_key, const char *request_file,
+    const char *end_date, const char *extensions, const char *file)
+{
+    const char *const argv[] = {"openssl", "ca", "-batch", "-notext", "-config", certs->config,
+        "-cert", certs->ca, "-keyfile", ca_key, "-in", request_file, "-startdate",
+        "20200101000000Z", "-enddate", end_date, "-extensions", extensions, "-out", file, NULL};
+
+    return openssl(argv);
+}
+
+static bool make_key(const char *file)
+{
+    const char *const argv[] = {"openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+        "ec_paramgen_curve:P-256", "-out", file, NULL};
+
+    return openssl(argv);
+}
+
+static bool write_config(struct hf_certs *certs)
+{
+    char *text = NULL;
+    char *index = hf_tmpdir_write(certs->directory, "index", "");
+    char *attributes = hf_tmpdir_write(certs->directory, "index.attr", "unique_subject = no\n");
+    bool good = index && attributes && asprintf(&text, config_format, certs->directory) >= 0;
+
+    certs->config = good ? hf_tmpdir_write(certs->directory, "openssl.cnf", text) : NULL;
+    free(text);
+    free(index);
+    free(attributes);
+    return certs->config != NULL;
+}
+
+static bool make_all(struct hf_certs *certs, const char *ca_key, const char *request_file)
+{
+    static const char later[] = "20491231235959Z", before[] = "20200201000000Z";
+
+    return write_config(certs) && make_key(ca_key) && make_key(certs->key) &&
+        self_sign(certs, ca_key, certs->ca, "/CN=Test authority", "authority") &&
+        self_sign(certs, certs->key, certs->files[HF_CERT_SELF_SIGNED], "/CN=localhost", "here") &&
+        request(certs, "/CN=localhost", request_file) &&
+        sign(certs, ca_key, request_file, later, "here", certs->files[HF_CERT_GOOD]) &&
+        sign(certs, ca_key, request_file, before, "here", certs->files[HF_CERT_EXPIRED]) &&
+        request(certs, "/CN=elsewhere.invalid", request_file) &&
+        sign(certs, ca_key, request_file, later, "elsewhere", certs->files[HF_CERT_WRONG_NAME]);
+}
+
+struct hf_certs *hf_certs_create(void)
+{
+    static const char *const names[HF_CERT_COUNT] = {[HF_CERT_GOOD] = "good.pem",
+        [HF_CERT_WRONG_NAME] = "wrong-name.pem",
+        [HF_CERT_EXPIRED] = "expired.pem",
+        [HF_CERT_SELF_SIGNED] = "self-signed.pem"};
+    struct hf_certs *certs = calloc(1, sizeof(*certs));
+    char *ca_key, *request_file;
+    bool good;
+
+    if (!certs || !(certs->directory = hf_tmpdir_create())) {
+        free(certs);
+        return NULL;
+    }
+    certs->ca = hf_tmpdir_path(certs->directory, "ca.pem");
+    certs->key = hf_tmpdir_path(certs->directory, "key.pem");
+    for (int i = 0; i < HF_CERT_COUNT; i++)
+        certs->files[i] = hf_tmpdir_path(certs->directory, names[i]);
+    ca_key = hf_tmpdir_path(certs->directory, "ca-key.pem");
+    request_file = hf_tmpdir_path(certs->directory, "request.pem");
+    good = make_all(certs, ca_key, request_file);
+    free(ca_key);
+    free(request_file);
+    if (good)
+        return certs;
+    hf_certs_destroy(certs);
+    return NULL;
+}
+
+void hf_certs_destroy(struct hf_certs *certs)
+{
+    if (!certs)
+        return;
+    hf_tmpdir_remove(certs->directory);
+    for (int i = 0; i < HF_CERT_COUNT; i++)
+        free(certs->files[i]);
+    free(certs->config);
+    free(certs->ca);
+    free(certs->key);
+    free(certs);
+}
+
+const char *hf_certs_ca_file(const struct hf_certs *certs)
+{
+    return certs->ca;
+}
+
+const char *hf_certs_cert_file(const struct hf_certs *certs, enum hf_cert cert)
+{
+    return certs->files[cert];
+}
+
+const char *hf_certs_key_file(const struct hf_certs *certs)
+{
+    return certs->key;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "tests/support/fds.h"
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static DIR *open_entries(pid_t pid, const char *what)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", pid ? (int)pid : (int)getpid(), what);
+    return opendir(path);
+}
+
+/* The next entry that is a number, and not the descriptor which the directory is read through. */
+static struct dirent *next_entry(DIR *entries, pid_t pid, bool are_descriptors)
+{
+    bool ours = are_descriptors && (pid == 0 || pid == getpid());
+    struct dirent *entry;
+
+    while ((entry = readdir(entries))) {
+        if (entry->d_name[0] != '.' && !(ours && atoi(entry->d_name) == dirfd(entries)))
+            break;
+    }
+    return entry;
+}
+
+static int count_entries(pid_t pid, const char *what, bool are_descriptors)
+{
+    DIR *entries = open_entries(pid, what);
+    int count = 0;
+
+    if (!entries)
+        return -1;
+    while (next_entry(entries, pid, are_descriptors))
+        count++;
+    closedir(entries);
+    return count;
+}
+
+int hf_fds_count(pid_t pid)
+{
+    return count_entries(pid, "fd", true);
+}
+
+int hf_fds_threads(pid_t pid)
+{
+    return count_entries(pid, "task", false);
+}
+
+char *hf_fds_text(pid_t pid)
+{
+    DIR *entries = open_entries(pid, "fd");
+    char *text = NULL;
+    size_t size;
+    FILE *out = entries ? open_memstream(&text, &size) : NULL;
+    struct dirent *entry;
+
+    while (out && (entry = next_entry(entries, pid, true))) {
+        char target[256];
+        ssize_t len = readlinkat(dirfd(entries), entry->d_name, target, sizeof(target) - 1);
+
+        target[len < 0 ? 0 : len] = '\0';
+        fprintf(out, "%s %s\n", entry->d_name, target);
+    }
+    if (out)
+        fclose(out);
+    if (entries)
+        closedir(entries);
+    return text;
+}
+
+long hf_fds_resident_kb(pid_t pid)
+{
+    char path[64], line[256];
+    long kb = -1;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", pid ? (int)pid : (int)getpid());
+    file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file)) {
+        if (sscanf(line, "VmRSS: %ld kB", &kb) == 1)
+            break;
+    }
+    if (file)
+        fclose(file);
+    return kb;
+}
