@@ -9,7 +9,11 @@
 
 #include <stddef.h>
 
-#define HF_JSON_DEPTH_MAX 32 /* levels of nesting; a flag document has three */
+/* What is refused, so that a body cannot take much more memory than it has bytes. Levels count the
+ * document itself, and a value in an array or an object is one deeper: a flag document has four. A
+ * value costs 1, an array or an object 8; a document of 10,000 flags costs 100,000. */
+#define HF_JSON_DEPTH_MAX 32
+#define HF_JSON_COST_MAX 524288
 
 /* What a document says of the flags we know: bit i is flag i. */
 struct hf_document {

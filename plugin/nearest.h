@@ -7,15 +7,10 @@
 
 #include <stddef.h>
 
-/* Letters compared; a longer word is near to none. */
+/* The one of count words that takes the fewest letters to be inserted, removed or replaced
+ * (Levenshtein distance, in any case), or NULL where that is more than one letter in three, or the
+ * word is longer than HF_NEAREST_MAX bytes. Longer words in the list are passed over. */
 #define HF_NEAREST_MAX 31
-
-/* How many letters have to be inserted, removed or replaced to make b of a, in any case (Levenshtein
- * distance). SIZE_MAX: one of them is longer than HF_NEAREST_MAX. */
-size_t hf_nearest_distance_of(const char *a, const char *b);
-
-/* Whether a word that is `distance` away from `word` is what may have been meant: at most one letter
- * in three is wrong. */
-int hf_nearest_is_near(const char *word, size_t distance);
+const char *hf_nearest(const char *word, const char *const *words, size_t count);
 
 #endif

@@ -79,7 +79,8 @@ bool hf_parse_number(const char *text, int64_t *value)
 
 bool hf_parse_switch(const char *text, size_t length, bool *value)
 {
-    static const char *const words[2][4] = {{"off", "false", "no", "0"}, {"on", "true", "yes", "1"}};
+    static const char *const words[2][4] = {
+        {"off", "false", "no", "0"}, {"on", "true", "yes", "1"}};
 
     for (size_t i = 0; i < 8; i++) {
         const char *word = words[i / 4][i % 4];
@@ -119,7 +120,7 @@ void hf_format_size(int64_t value_bytes, char out[HF_FORMAT_MAX])
 void hf_format_visible(const char *text, size_t length, char out[HF_VISIBLE_MAX])
 {
     static const char cut[] = "...";
-    size_t room = HF_VISIBLE_MAX - sizeof(cut) - 4; /* 4: the longest form of a byte */
+    size_t room = HF_VISIBLE_MAX - strlen("\\xff") - sizeof(cut) - strlen("\"");
     size_t used = 0;
 
     out[used++] = '"';

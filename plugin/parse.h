@@ -2,10 +2,10 @@
  *
  * parse.h: between text that people write and values. Pure; any thread; no allocation.
  *
- * Units are those of postgresql.conf: ms, s, min, h and d, and kB and MB (of 1024), spelt exactly so;
- * blanks may stand before them. Numbers are whole and decimal, without a sign. Only 0 needs no unit.
- * The hf_parse_ functions return whether the whole text was understood; if not, *value stays as it
- * is. Nothing overflows: what does not fit is not understood.
+ * Units are those of postgresql.conf: ms, s, min, h and d, and kB and MB (of 1024), spelt exactly
+ * so; blanks may stand before them. Numbers are whole and decimal, without a sign. Only 0 needs no
+ * unit. The hf_parse_ functions return whether the whole text was understood; if not, *value stays
+ * as it is. Nothing overflows: what does not fit is not understood.
  */
 #ifndef HOSTFLAGS_PARSE_H
 #define HOSTFLAGS_PARSE_H

@@ -36,8 +36,8 @@ struct hf_target {
     uint32_t flag_count;
 };
 
-/* Whether `service` (with {host} filled in by any host name) is an upstream that can be asked, and
- * `endpoint` is a path. NULL, or a constant text that says what would be valid. */
+/* Whether `service` (with {host} filled in by a host name) is an upstream that can be asked, and
+ * `endpoint` is a path. NULL, or a constant text that says what is wrong with it. */
 const char *hf_protocol_check_service(const char *service) __attribute__((warn_unused_result));
 const char *hf_protocol_check_endpoint(const char *endpoint) __attribute__((warn_unused_result));
 

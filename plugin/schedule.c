@@ -106,9 +106,11 @@ int64_t hf_schedule_expiry(const struct hf_policy *policy, const struct hf_facts
 enum hf_state hf_schedule_state(
     const struct hf_policy *policy, const struct hf_facts *facts, int64_t now)
 {
+    int64_t expiry = hf_schedule_expiry(policy, facts);
+
     if (facts->fetched_ms == HF_NEVER)
         return HF_UNKNOWN;
     if (now < end_of_ttl(facts))
         return HF_FRESH;
-    return now < hf_schedule_expiry(policy, facts) ? HF_STALE : HF_EXPIRED;
+    return expiry == HF_NEVER || now < expiry ? HF_STALE : HF_EXPIRED;
 }

@@ -5,7 +5,8 @@
  *
  * Times are milliseconds of CLOCK_MONOTONIC, so that a change of the wall clock changes nothing.
  * `jitter` is a uniform random number, 0 to UINT32_MAX, drawn by the caller: a formula's U(a, b) is
- * a + (b - a) * jitter / UINT32_MAX. Sums saturate at HF_NEVER.
+ * a + (b - a) * jitter / UINT32_MAX, rounded down. Sums saturate at HF_NEVER, and a duration below
+ * 0 counts as 0, so that no argument is out of range.
  */
 #ifndef HOSTFLAGS_SCHEDULE_H
 #define HOSTFLAGS_SCHEDULE_H
@@ -52,7 +53,7 @@ int64_t hf_schedule_refresh(int64_t now, int64_t ttl_ms, uint32_t jitter);
 int64_t hf_schedule_backoff(int64_t now, uint32_t failures, uint32_t jitter);
 
 /* When to look at a host again that was idle when it was due and is held once more: when its values
- * expire, or, without fresh values, as soon as its backoff allows. */
+ * expire, or, without fresh values, at once; but never before its backoff is over. */
 int64_t hf_schedule_resume(const struct hf_facts *facts, int64_t now);
 
 /* When the entry of a host leaves which nobody has held since idle_since_ms: after linger, or when
@@ -60,10 +61,12 @@ int64_t hf_schedule_resume(const struct hf_facts *facts, int64_t now);
 int64_t hf_schedule_leave(
     const struct hf_policy *policy, const struct hf_facts *facts, int64_t idle_since_ms);
 
-/* When the values stop being answered under max_stale; HF_NEVER: never, or there are none. */
+/* When the values stop being answered: max_stale after their TTL; HF_NEVER: never, or there are
+ * none. */
 int64_t hf_schedule_expiry(const struct hf_policy *policy, const struct hf_facts *facts);
 
-/* The one predicate: at fetched + TTL - 1 ms FRESH, at fetched + TTL no more. */
+/* The one predicate: at fetched + TTL - 1 ms FRESH, at fetched + TTL no more. EXPIRED begins at
+ * hf_schedule_expiry in the same way. */
 enum hf_state hf_schedule_state(
     const struct hf_policy *policy, const struct hf_facts *facts, int64_t now);
 

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * upstream.h: the name of an upstream, normalised: two spellings of one upstream give equal keys,
- * two upstreams never do. Pure: no allocation, no I/O, any thread, less than 1 KiB of stack.
+ * two upstreams never do. Pure: no allocation, no I/O, any thread. Less than 1 KiB of stack; 3 KiB
+ * for IPv6 literals and in hf_upstream_origin, since libc formats them.
  *
  * Accepted: a host name (letters, digits, '-', '_', '.'; labels of 1 to 63 bytes, 253 in all; an
  * international name as punycode), an IPv4 literal in four decimal parts, an IPv6 literal (in
- * brackets where a port follows); before it "http://" or "https://" in any case, behind it ":port",
- * a dot, and a slash. Scheme and port default to https and the scheme's own port.
+ * brackets where a port follows); before it "http://" or "https://" in any case; behind it a dot
+ * (not behind IPv6), ":port" and a slash, each at most once and in this order. Scheme and port
+ * default to https and the scheme's own port. Of several colons without brackets all belong to an
+ * address: "::1:443" has no port.
  *
  * Refused, because a resolver or an HTTP client may read it otherwise than the operator did: user
  * info, path, query, fragment, backslash, blanks, control and non-ASCII bytes, an empty label, a
- * zone id, another scheme, a number that is no dotted quad ("127.1", "0x7f000001", "2130706433"),
- * a port outside 1 to 65535.
+ * zone id, another scheme, a number that is no dotted quad ("127.1", "0x7f000001", "2130706433",
+ * "010.0.0.1"), a port outside 1 to 65535 or with a leading zero.
  */
 #ifndef HOSTFLAGS_UPSTREAM_H
 #define HOSTFLAGS_UPSTREAM_H
@@ -34,8 +37,10 @@ struct hf_upstream_key {
     char org_id[HF_ORG_ID_MAX + 1]; /* "" means none */
 };
 
-/* Fills key. port 0: as the name says, or the scheme's own. org_id may be NULL. Returns NULL, or a
- * constant text that says what is wrong and completes "upstream name refused: ...". */
+/* Fills key; bytes behind the NUL of a member stay as they were. host NULL: refused as empty. port
+ * 0: as the name says, or the scheme's own; where both say one they must agree. org_id: at most
+ * HF_ORG_ID_MAX digits, taken as they are; NULL or "": none. Returns NULL, or a constant text that
+ * says what is wrong and completes "upstream name refused: ..."; key then holds nothing of use. */
 const char *hf_upstream_parse(struct hf_upstream_key *key, const char *host, uint16_t port,
     const char *org_id) __attribute__((warn_unused_result));
 

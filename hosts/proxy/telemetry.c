@@ -142,7 +142,8 @@ static void *run(void *arg)
             hf_log(HF_LOG_WARNING,
                 "%llu telemetry lines were dropped: %d were waiting for a reader that is too slow",
                 (unsigned long long)dropped, MAX_LINES);
-        write_line(fd, line);
+        if (!out_of_time())
+            write_line(fd, line);
         free(line);
     }
     if (fd >= 0)

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * decode.c: two passes over the body. The first one, ours, looks at bytes only: it refuses what
+ * json-c 0.16 lets through even where it is strict (single quotes, NaN, Infinity, control bytes in
+ * strings), what json-c would misread (a NUL in a member's name ends the name there), and a document
+ * that would take far more memory than it has bytes. The second is json-c's.
+ */
+#include "plugin/decode.h"
+
+#include "plugin/terms.h"
+
+#include <json-c/json.h>
+#include <limits.h>
+#include <string.h>
+#include <strings.h>
+
+/* json-c 0.16 takes about 0.8 KB for an empty object or array and under 0.1 KB for other values. */
+enum { CONTAINER_COST = 8 };
+
+/* ---- bytes ---- */
+
+struct scan {
+    const char *p, *end;
+    bool nul_in_string; /* the latest string has a \u0000 */
+};
+
+/* From behind the quote that opens a string to behind the one that closes it, or to the end. */
+static const char *scan_string(struct scan *scan)
+{
+    scan->nul_in_string = false;
+    for (; scan->p < scan->end && *scan->p != '"'; scan->p++) {
+        if ((unsigned char)*scan->p < ' ')
+            return "it is no JSON: a string has a control character in it";
+        if (*scan->p != '\\')
+            continue;
+        if (scan->end - scan->p >= 6 && memcmp(scan->p, "\\u0000", 6) == 0)
+            scan->nul_in_string = true;
+        if (scan->end - scan->p > 1 && (unsigned char)scan->p[1] >= ' ')
+            scan->p++;
+    }
+    if (scan->p < scan->end)
+        scan->p++;
+    return NULL;
+}
+
+static const char *scan_bytes(const char *body, size_t length)
+{
+    static const char known[] = "{}[]:, \t\r\n0123456789+-.eEtrufalsn";
+    struct scan scan = {body, body + length, false};
+    const char *refused = NULL;
+    size_t cost = 0;
+
+    while (scan.p < scan.end && refused == NULL) {
+        char c = *scan.p++;
+        if (c == '"')
+            refused = scan_string(&scan);
+        else if (c == '\0' || strchr(known, c) == NULL)
+            refused = "it is no JSON";
+        else if (c == ':' && scan.nul_in_string)
+            refused = "the name of a member has a NUL in it";
+        else if (c == '{' || c == '[')
+            cost += CONTAINER_COST;
+        else if (c == ',')
+            cost++;
+        if (cost > HF_JSON_COST_MAX)
+            refused = "it has too many values";
+    }
+    return refused;
+}
+
+static struct json_object *parse(const char *body, size_t length, const char **refused)
+{
+    struct json_tokener *tokener = json_tokener_new_ex(HF_JSON_DEPTH_MAX);
+    struct json_object *root;
+    enum json_tokener_error error;
+
+    if (tokener == NULL) {
+        *refused = "out of memory";
+        return NULL;
+    }
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    root = json_tokener_parse_ex(tokener, body, (int)length);
+    error = json_tokener_get_error(tokener);
+    if (error == json_tokener_error_depth)
+        *refused = "its values are nested too deep";
+    else if (error == json_tokener_continue)
+        *refused = "its JSON ends too early";
+    else if (error != json_tokener_success || json_tokener_get_parse_end(tokener) != length)
+        *refused = "it is no JSON";
+    json_tokener_free(tokener);
+    return root;
+}
+
+/* ---- values ---- */
+
+struct reading {
+    const char *const *flags;
+    size_t flag_lengths[HF_MAX_FLAGS];
+    uint32_t flag_count;
+    struct hf_document document;
+};
+
+/* NULL is a null of the document. Whether it is a boolean, or the text of one. */
+static bool read_boolean(struct json_object *value, bool *on)
+{
+    const char *text;
+    int length;
+
+    if (json_object_is_type(value, json_type_boolean)) {
+        *on = json_object_get_boolean(value);
+        return true;
+    }
+    if (!json_object_is_type(value, json_type_string))
+        return false;
+    text = json_object_get_string(value);
+    length = json_object_get_string_len(value);
+    *on = length == 4 && strncasecmp(text, "true", 4) == 0;
+    return *on || (length == 5 && strncasecmp(text, "false", 5) == 0);
+}
+
+/* A later value replaces an earlier one, also where it is none. */
+static void read_flag(
+    struct reading *reading, const char *name, size_t length, struct json_object *value)
+{
+    bool on = false, sent = read_boolean(value, &on);
+
+    for (uint32_t i = 0; i < reading->flag_count; i++) {
+        uint64_t bit = 1ull << i;
+        if (reading->flag_lengths[i] != length || memcmp(reading->flags[i], name, length) != 0)
+            continue;
+        reading->document.sent &= ~bit;
+        reading->document.on &= ~bit;
+        reading->document.sent |= sent ? bit : 0;
+        reading->document.on |= sent && on ? bit : 0;
+    }
+}
+
+/* [{"name": "a", "value": "true"}]; an element that is nothing of the kind is passed over. */
+static void read_array(
+    struct reading *reading, const struct hf_protocol *protocol, struct json_object *list)
+{
+    size_t count = json_object_array_length(list);
+
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *element = json_object_array_get_idx(list, i), *name, *value;
+        if (!json_object_is_type(element, json_type_object))
+            continue;
+        name = json_object_object_get(element, protocol->flag_name);
+        value = json_object_object_get(element, protocol->flag_value);
+        if (json_object_is_type(name, json_type_string))
+            read_flag(reading, json_object_get_string(name),
+                (size_t)json_object_get_string_len(name), value);
+    }
+}
+
+/* {"a": true}. */
+static void read_members(struct reading *reading, struct json_object *list)
+{
+    json_object_object_foreach(list, name, value)
+    {
+        read_flag(reading, name, strlen(name), value);
+    }
+}
+
+/* json-c gives INT64_MAX for all that is larger. */
+static int64_t read_ttl(struct json_object *ttl)
+{
+    int64_t seconds;
+
+    if (!json_object_is_type(ttl, json_type_int))
+        return 0;
+    seconds = json_object_get_int64(ttl);
+    return seconds > 0 && seconds < INT64_MAX ? seconds : 0;
+}
+
+static const char *read_document(
+    struct reading *reading, const struct hf_protocol *protocol, struct json_object *root)
+{
+    struct json_object *list;
+
+    if (!json_object_is_type(root, json_type_object))
+        return "it is JSON, but no object";
+    if (!json_object_object_get_ex(root, protocol->list, &list))
+        return "it is JSON, but has no list of flags";
+    if (json_object_is_type(list, json_type_array))
+        read_array(reading, protocol, list);
+    else if (json_object_is_type(list, json_type_object))
+        read_members(reading, list);
+    else
+        return "it is JSON, but its flags are neither an array nor an object";
+    reading->document.ttl_seconds = read_ttl(json_object_object_get(root, protocol->ttl));
+    return NULL;
+}
+
+const char *hf_decode(const struct hf_protocol *protocol, const char *const *flags,
+    uint32_t flag_count, const char *body, size_t length, struct hf_document *document)
+{
+    struct reading reading = {.flags = flags, .flag_count = flag_count};
+    struct json_object *root = NULL;
+    const char *refused = NULL;
+
+    if (length == 0)
+        return "it is empty";
+    if (length >= INT_MAX)
+        return "it is too large";
+    for (uint32_t i = 0; i < flag_count; i++)
+        reading.flag_lengths[i] = strlen(flags[i]);
+    refused = scan_bytes(body, length);
+    if (refused == NULL)
+        root = parse(body, length, &refused);
+    if (refused == NULL)
+        refused = read_document(&reading, protocol, root);
+    if (refused == NULL)
+        *document = reading.document;
+    json_object_put(root);
+    return refused;
+}

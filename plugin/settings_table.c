@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "plugin/settings_table.h"
+
+#include "plugin/parse.h"
+#include "plugin/settings.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define MEMBER(name) offsetof(struct hf_settings, name)
+#define ANSWERS "name=on, name=off, ... with names that are in flags, each one once"
+#define MINUTE INT64_C(60000)
+#define DAY (1440 * MINUTE)
+
+const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT] = {
+    {"flags", "databricks.partnerplatform.clientConfigsFeatureFlags.enableTelemetryForGoDriver",
+        HF_KIND_FLAGS, .restart = true,
+        .valid = "1 to 64 names, separated by commas, each one once and of 1 to 255 printable "
+                 "ASCII characters other than blank, comma, =, \" and \\",
+        .help = "The flags to ask for. A flag's number is its position here, from 0."},
+    {"defaults", "", HF_KIND_TEXT, MEMBER(defaults_text), .valid = ANSWERS,
+        .help = "The answers while nothing is known. A flag that is not named is off."},
+    {"overrides", "", HF_KIND_TEXT, MEMBER(overrides_text), .valid = ANSWERS,
+        .help = "Answers that stand whatever the service says. With all flags overridden it is not "
+                "asked at all."},
+    {"enabled", "on", HF_KIND_SWITCH, MEMBER(enabled), .valid = "on or off",
+        .help = "`off`: nothing is asked, and the answers are `defaults` and `overrides`."},
+    {"protocol", "databricks", HF_KIND_PROTOCOL, .valid = "databricks",
+        .help = "What the flag service speaks."},
+    {"endpoint", "", HF_KIND_ENDPOINT, MEMBER(endpoint),
+        .valid = "a path that begins with /, of printable ASCII without blank, //, # and \\, with "
+                 "no other placeholders than {client}, {client_version} and {flags}",
+        .help = "The path to ask, with a query if need be. Empty: the protocol's."},
+    {"service", "", HF_KIND_SERVICE, MEMBER(service),
+        .valid = "scheme, host and port, such as https://{host}:8443 or https://flags.internal",
+        .help =
+            "Where the flags are served; `{host}` stands for the upstream's host. Empty: by the "
+            "upstream itself."},
+    {"client", "GOLANG", HF_KIND_WORD, MEMBER(client),
+        .valid = "1 to 64 letters, digits, dots, - and _, not dots alone",
+        .help = "What stands for `{client}` in the path."},
+    {"client_version", "1.0.0", HF_KIND_VERSION, MEMBER(client_version),
+        .valid = "1 to 64 letters, digits, dots and _, not dots alone; from the first - on it is "
+                 "cut off",
+        .help = "What stands for `{client_version}` in the path: `1.2.0` of `1.2.0-rc1`."},
+    {"ttl", "15min", HF_KIND_DURATION, MEMBER(policy.ttl_ms), 100, 7 * DAY,
+        .help = "How long an answer is fresh, where the service does not say."},
+    {"ttl_min", "60s", HF_KIND_DURATION, MEMBER(policy.ttl_min_ms), 100, 7 * DAY,
+        .help = "Where the service says less, this counts. At most `ttl_max`."},
+    {"ttl_max", "1h", HF_KIND_DURATION, MEMBER(policy.ttl_max_ms), 100, 7 * DAY,
+        .help = "Where the service says more, this counts."},
+    {"linger", "15min", HF_KIND_DURATION, MEMBER(policy.linger_ms), 0, 7 * DAY,
+        .help =
+            "How long a host without connections is remembered, at most until its TTL is over."},
+    {"max_stale", "0", HF_KIND_DURATION, MEMBER(policy.max_stale_ms), 0, 30 * DAY,
+        .help = "How long past its TTL an answer stands while the service fails. `0`: for ever."},
+    {"prefetch", "on", HF_KIND_SWITCH, MEMBER(prefetch), .valid = "on or off",
+        .help = "`on`: a host is asked at its first connection; `off`: at its first read."},
+    {"connect_timeout", "3s", HF_KIND_DURATION, MEMBER(connect_timeout_ms), 100, 5 * MINUTE,
+        .help = "For connecting to a flag service. At most `request_timeout`."},
+    {"request_timeout", "10s", HF_KIND_DURATION, MEMBER(request_timeout_ms), 100, 5 * MINUTE,
+        .help = "For a request as a whole."},
+    {"max_response_size", "1MB", HF_KIND_SIZE, MEMBER(max_response_bytes), 1024, 64 * 1048576,
+        .help = "Of a flag document, decompressed."},
+    {"max_in_flight", "32", HF_KIND_COUNT, MEMBER(max_in_flight), 1, 1024,
+        .help = "Requests at a time."},
+    {"max_hosts", "1024", HF_KIND_COUNT, MEMBER(max_hosts), 1, 1048576, .help = "Hosts at a time.",
+        .restart = true},
+    {"max_connections", "65536", HF_KIND_COUNT, MEMBER(max_connections), 1, 16777216,
+        .help = "Connections at a time.", .restart = true},
+    {"ca_file", "", HF_KIND_TEXT, MEMBER(ca_file), .valid = "a file that can be read",
+        .help = "The certificate authorities to trust, as PEM. Empty: those of libcurl."},
+    {"allow_http", "off", HF_KIND_ALLOW_HTTP, MEMBER(allow_http), .valid = "off, loopback or any",
+        .help = "Where plain http may go: nowhere, to literal loopback addresses, anywhere."},
+};
+
+static bool is_number(const struct hf_setting_row *row)
+{
+    return row->kind == HF_KIND_DURATION || row->kind == HF_KIND_SIZE || row->kind == HF_KIND_COUNT;
+}
+
+/* "100ms to 7d". */
+static void describe_range(const struct hf_setting_row *row, char *out, size_t size)
+{
+    char low[HF_FORMAT_MAX], high[HF_FORMAT_MAX];
+
+    if (row->kind == HF_KIND_DURATION) {
+        hf_format_duration(row->min, low);
+        hf_format_duration(row->max, high);
+    } else if (row->kind == HF_KIND_SIZE) {
+        hf_format_size(row->min, low);
+        hf_format_size(row->max, high);
+    } else {
+        snprintf(low, sizeof(low), "%" PRId64, row->min);
+        snprintf(high, sizeof(high), "%" PRId64, row->max);
+    }
+    snprintf(out, size, "%s to %s", low, high);
+}
+
+void hf_settings_describe_valid(const struct hf_setting_row *row, char *out, size_t size)
+{
+    const char *example = strcmp(row->initial, "0") == 0 ? "1h" : row->initial;
+    char range[2 * HF_FORMAT_MAX + 4];
+
+    if (!is_number(row)) {
+        snprintf(out, size, "%s", row->valid);
+        return;
+    }
+    describe_range(row, range, sizeof(range));
+    if (row->kind == HF_KIND_DURATION)
+        snprintf(out, size, "a duration from %s with a unit of ms, s, min, h or d, such as %s",
+            range, example);
+    else if (row->kind == HF_KIND_SIZE)
+        snprintf(out, size, "a size from %s with a unit of kB or MB, such as %s", range, example);
+    else
+        snprintf(out, size, "a whole number from %s", range);
+}
+
+static void print_row(FILE *out, const struct hf_setting_row *row)
+{
+    const char *quote = row->initial[0] == '\0' ? "" : "`";
+    char range[2 * HF_FORMAT_MAX + 4];
+
+    describe_range(row, range, sizeof(range));
+    fprintf(out, "| `%s` | %s%s%s | %s | %s | %s |\n", row->key, quote,
+        row->initial[0] == '\0' ? "empty" : row->initial, quote,
+        is_number(row) ? range : row->valid, row->restart ? "restart" : "yes", row->help);
+}
+
+void hf_settings_print_markdown(FILE *out)
+{
+    fputs("| setting | default | valid | reload | meaning |\n|---|---|---|---|---|\n", out);
+    for (size_t i = 0; i < HF_SETTINGS_COUNT; i++)
+        print_row(out, &hf_settings_table[i]);
+}

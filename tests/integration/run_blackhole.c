@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * A host program whose name server never answers: in a mount namespace of its own, resolv.conf names
+ * a loopback address on which a UDP socket is bound and silent.
+ *
+ *     run_blackhole PLUGIN
+ *
+ * Connects, waits until the look-up has reached the name server, calls fini, prints "fini took N ms"
+ * and ends, with the resolver's thread still waiting. Exit status 77: the machine does not allow
+ * this, and the reason is printed.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/support/fds.h"
+#include "tests/support/host.h"
+#include "tests/support/tmpdir.h"
+#include "tests/support/wait_until.h"
+
+#define BOUND_MS 30000
+#define NAME_SERVER "127.0.0.77"
+#define NOT_ALLOWED 77
+
+static void skip(const char *what)
+{
+    printf("%s: %s\n", what, strerror(errno));
+    exit(NOT_ALLOWED);
+}
+
+/* Puts a file with this text where path is, for this process alone. */
+static int cover(const char *directory, const char *path, const char *name, const char *text)
+{
+    char *file = hf_tmpdir_write(directory, name, text);
+    int result = file ? mount(file, path, NULL, MS_BIND, NULL) : -1;
+
+    free(file);
+    return result;
+}
+
+static void enter_namespace(void)
+{
+    char *directory = hf_tmpdir_create();
+    int covered;
+
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+        hf_tmpdir_remove(directory);
+        skip("mount namespaces are not allowed here");
+    }
+    covered = cover(directory, "/etc/resolv.conf", "resolv.conf", "nameserver " NAME_SERVER "\n");
+    if (covered == 0 && access("/etc/nsswitch.conf", F_OK) == 0)
+        covered = cover(directory, "/etc/nsswitch.conf", "nsswitch.conf", "hosts: files dns\n");
+    hf_tmpdir_remove(directory); /* the mounts keep what they cover with */
+    if (covered != 0)
+        skip("files in /etc cannot be covered by others here");
+}
+
+static int bind_name_server(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(53)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    inet_pton(AF_INET, NAME_SERVER, &address.sin_addr);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        skip("port 53 of " NAME_SERVER " cannot be bound here");
+    return fd;
+}
+
+int main(int argc, char **argv)
+{
+    const struct hf_plugin *plugin;
+    struct pollfd query = {.events = POLLIN};
+    int64_t started_ms;
+    hf_conn conn;
+
+    if (argc != 2)
+        return 2;
+    enter_namespace();
+    query.fd = bind_name_server();
+    plugin = hf_test_host_load(argv[1]);
+    if (!plugin ||
+        hf_test_init(plugin, "flags = a\nconnect_timeout = 5min\nrequest_timeout = 5min\n") !=
+            HF_OK)
+        return 3;
+    conn = hf_test_connect(plugin, "silent.example.com");
+    if (poll(&query, 1, (int)hf_wait_slow_ms(BOUND_MS)) != 1)
+        return 4;
+    if (plugin->is_enabled(conn, 0) != 0 || hf_test_explain(plugin, conn, 0).next_refresh_ms != 0)
+        return 5;
+    started_ms = hf_wait_now_ms();
+    plugin->fini();
+    printf("fini took %lld ms\n", (long long)(hf_wait_now_ms() - started_ms));
+    plugin->fini();
+    return 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * A host program that ends by exit() without fini, while the worker is inside its first requests.
+ *
+ *     run_exit PLUGIN CA_FILE SOCKETS DELAY_US STATUS URL...
+ *
+ * It connects to each URL under several org ids, waits until SOCKETS more descriptors are open than
+ * before (0: does not wait), lets DELAY_US pass, and calls exit(STATUS). 99: something went wrong.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "tests/support/fds.h"
+#include "tests/support/host.h"
+#include "tests/support/wait_until.h"
+
+#define BOUND_MS 30000
+#define ORG_IDS 3
+#define WENT_WRONG 99
+
+static void connect_all(const struct hf_plugin *plugin, char **urls, int count)
+{
+    char org_id[16];
+
+    for (int i = 0; i < count * ORG_IDS; i++) {
+        snprintf(org_id, sizeof(org_id), "%d", i + 1);
+        if (hf_test_connect_to(plugin, urls[i % count], 0, org_id) == HF_NO_CONN)
+            exit(WENT_WRONG);
+    }
+}
+
+/* The moment of the exit is what is tried out here; nothing is waited for. */
+static void let_pass(long delay_us)
+{
+    const struct timespec delay = {delay_us / 1000000, delay_us % 1000000 * 1000};
+
+    nanosleep(&delay, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    const struct hf_plugin *plugin = argc > 6 ? hf_test_host_load(argv[1]) : NULL;
+    int sockets, before = hf_fds_count(0);
+
+    if (!plugin || hf_test_init(plugin, "flags = a\nca_file = %s\n", argv[2]) != HF_OK)
+        return WENT_WRONG;
+    sockets = atoi(argv[3]);
+    connect_all(plugin, argv + 6, argc - 6);
+    if (sockets > 0 && !HF_WAIT_UNTIL(hf_fds_count(0) >= before + sockets, BOUND_MS))
+        return WENT_WRONG;
+    let_pass(atol(argv[4]));
+    exit(atoi(argv[5]));
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * The end: fini at bad moments, what comes after it, and that nothing is left.
+ */
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/fds.h"
+#include "tests/support/flag_service.h"
+#include "tests/support/host.h"
+#include "tests/support/process.h"
+#include "tests/support/raw_server.h"
+#include "tests/support/suite.h"
+#include "tests/support/wait_until.h"
+
+#define BOUND_MS 30000
+#define FINI_MS 2000 /* the promise */
+#define SETTINGS "flags = a, b\ndefaults = b=on\nallow_http = loopback\n"
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
+static const struct hf_plugin *plugin;
+
+/* Descriptors and threads of this process, to compare with later. */
+struct census {
+    int fds, threads;
+};
+
+static struct census take_census(void)
+{
+    return (struct census){hf_fds_count(0), hf_fds_threads(0)};
+}
+
+static void check_census(const struct census *before)
+{
+    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == before->threads, BOUND_MS));
+    if (!CHECK(HF_WAIT_UNTIL(hf_fds_count(0) == before->fds, BOUND_MS))) {
+        char *text = hf_fds_text(0);
+
+        printf("%s", text ? text : "");
+        free(text);
+    }
+}
+
+static void check_fini_in_time(void)
+{
+    int64_t started_ms = hf_wait_now_ms();
+
+    plugin->fini();
+    CHECK_INT_BETWEEN(hf_wait_now_ms() - started_ms, 0, hf_wait_slow_ms(FINI_MS));
+}
+
+/* One life that has fetched an answer. */
+static void live_once(struct hf_flag_service *service)
+{
+    hf_conn conn;
+
+    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
+    conn = hf_test_connect(plugin, hf_flag_service_url(service));
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, 0) == 1, BOUND_MS));
+    plugin->fini();
+}
+
+/* ---- C75 ---- */
+
+static void test_during_transfer(void)
+{
+    struct hf_flag_service *service = hf_flag_service_start(NULL);
+    struct census before = take_census();
+    hf_conn conn;
+
+    hf_flag_service_set_fault(service, HF_FAULT_SILENCE);
+    CHECK_INT_EQ(
+        hf_test_init(plugin, SETTINGS "connect_timeout = 5min\nrequest_timeout = 5min\n"), HF_OK);
+    conn = hf_test_connect(plugin, hf_flag_service_url(service));
+    CHECK(HF_WAIT_UNTIL(hf_flag_service_in_flight(service) == 1, BOUND_MS));
+    check_fini_in_time();
+    CHECK_INT_EQ(plugin->is_enabled(conn, 0), 0);
+    CHECK(HF_WAIT_UNTIL(hf_flag_service_in_flight(service) == 0, BOUND_MS));
+    check_census(&before);
+    hf_flag_service_stop(service);
+}
+
+/* A server that accepts and says nothing to the handshake. */
+static void test_during_handshake(void)
+{
+    static const struct hf_raw_reply silence = {.end = HF_RAW_HOLD};
+    struct hf_raw_server *server = hf_raw_server_start(NULL, 0, &silence, 1);
+    char url[64];
+
+    snprintf(url, sizeof(url), "https://%s", hf_raw_server_host(server));
+    CHECK_INT_EQ(
+        hf_test_init(plugin, SETTINGS "connect_timeout = 5min\nrequest_timeout = 5min\n"), HF_OK);
+    CHECK(hf_test_connect(plugin, url) != HF_NO_CONN);
+    CHECK(hf_raw_server_wait(server, 1, BOUND_MS));
+    check_fini_in_time();
+    CHECK(HF_WAIT_UNTIL(hf_raw_server_open(server) == 0, BOUND_MS));
+    hf_raw_server_stop(server);
+}
+
+static const char *blackhole_path(void)
+{
+    static char path[4096];
+    const char *build = getenv("HF_BUILD");
+
+    snprintf(path, sizeof(path), "%s/tests/integration/run_blackhole", build ? build : "build");
+    return path;
+}
+
+static void test_during_lookup(void)
+{
+    static char reason[256];
+    const char *const argv[] = {blackhole_path(), hf_test_plugin_path(), NULL};
+    char *output = NULL;
+    long long took_ms = -1;
+    int status = hf_process_run(argv, 2 * BOUND_MS, &output);
+
+    if (status == 77) {
+        snprintf(reason, sizeof(reason), "%s", output);
+        reason[strcspn(reason, "\n")] = '\0';
+        hf_test_skip(reason);
+    } else if (CHECK_INT_EQ(status, 0) &&
+        CHECK(output && sscanf(output, "fini took %lld ms", &took_ms) == 1)) {
+        CHECK_INT_BETWEEN(took_ms, 0, hf_wait_slow_ms(FINI_MS));
+    }
+    free(output);
+}
+
+static void test_twice_and_before(void)
+{
+    struct hf_flag_service *service = hf_flag_service_start(NULL);
+    struct census before = take_census();
+
+    hf_flag_service_set_flag(service, "a", true);
+    plugin->fini();
+    plugin->fini();
+    live_once(service);
+    plugin->fini();
+    plugin->fini();
+    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
+    plugin->fini(); /* no worker was ever started */
+    CHECK_INT_EQ(hf_test_init(plugin, "ttl = soon\n"), HF_E_INVALID);
+    plugin->fini();
+    check_census(&before);
+    live_once(service);
+    check_census(&before);
+    hf_flag_service_stop(service);
+}
+
+/* ---- C76 ---- */
+
+static void test_init_again(void)
+{
+    struct hf_flag_service *service = hf_flag_service_start(NULL);
+    hf_conn old, conn;
+
+    hf_flag_service_set_flag(service, "a", true);
+    hf_flag_service_set_flag(service, "b", false);
+    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
+    old = hf_test_connect(plugin, hf_flag_service_url(service));
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(old, 0) == 1, BOUND_MS));
+    plugin->fini();
+    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "hosts"), 0);
+    CHECK_INT_EQ(plugin->is_enabled(old, 0), 0);
+    CHECK_INT_EQ(plugin->is_enabled(old, 1), 1);
+    conn = hf_test_connect(plugin, hf_flag_service_url(service));
+    plugin->on_disconnect(old); /* is not conn, though the first of its life as well */
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, 0) == 1, BOUND_MS));
+    CHECK_INT_EQ(plugin->is_enabled(old, 0), 0);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), 1);
+    CHECK_INT_EQ(hf_flag_service_count(service), 2);
+    plugin->fini();
+    hf_flag_service_stop(service);
+}
+
+/* ---- C77 ---- */
+
+static void check_all_closed(hf_conn conn, const char *url)
+{
+    struct hf_answer answer = {
+        .hdr = {HF_ABI_MAGIC, HF_ABI_MAJOR, HF_ABI_MINOR, sizeof(answer), 0}};
+    char buffer[8] = "before";
+
+    CHECK_INT_EQ(plugin->is_enabled(conn, 0), 0);
+    CHECK_INT_EQ(plugin->is_enabled(conn, 1), 0);
+    plugin->on_disconnect(conn);
+    CHECK(hf_test_connect(plugin, url) == HF_NO_CONN);
+    CHECK(hf_test_connect(plugin, "no such/host") == HF_NO_CONN);
+    CHECK_INT_EQ(plugin->explain(conn, 0, &answer), HF_E_INVALID);
+    CHECK_INT_EQ(answer.enabled, 0);
+    CHECK_INT_EQ(answer.state, HF_STATE_UNKNOWN);
+    CHECK_INT_EQ(plugin->flag_index("a"), HF_E_NOTFOUND);
+    CHECK_INT_EQ(plugin->refresh(NULL), HF_E_STATE);
+    CHECK_INT_EQ(plugin->refresh(url), HF_E_STATE);
+    CHECK_INT_EQ(plugin->status(HF_STATUS_JSON, buffer, sizeof(buffer)), 0);
+    CHECK_STR_EQ(buffer, "");
+}
+
+static void test_after_fini(void)
+{
+    struct hf_flag_service *service = hf_flag_service_start(NULL);
+    const char *url = hf_flag_service_url(service);
+    size_t requests;
+    hf_conn conn;
+
+    hf_flag_service_set_flag(service, "a", true);
+    check_all_closed(HF_NO_CONN, url);
+    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
+    conn = hf_test_connect(plugin, url);
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, 0) == 1, BOUND_MS));
+    plugin->fini();
+    requests = hf_flag_service_count(service);
+    hf_test_log_clear();
+    check_all_closed(conn, url);
+    CHECK_INT_EQ(hf_test_log_count(""), 0); /* the host's callbacks are not called any more */
+    CHECK_INT_EQ(hf_flag_service_count(service), requests);
+    hf_flag_service_stop(service);
+}
+
+#define HAMMERS 3
+#define LIVES 200
+
+static atomic_bool stop;
+static const char *hammer_url;
+
+static void *hammer(void *arg)
+{
+    static __thread char buffer[2048];
+    struct hf_answer answer = {
+        .hdr = {HF_ABI_MAGIC, HF_ABI_MAJOR, HF_ABI_MINOR, sizeof(answer), 0}};
+    hf_conn older = HF_NO_CONN;
+
+    (void)arg;
+    while (!atomic_load(&stop)) {
+        hf_conn conn = hf_test_connect(plugin, hammer_url);
+        int32_t result = plugin->explain(conn, 0, &answer);
+
+        hf_thread_check(result == HF_OK || result == HF_E_INVALID);
+        hf_thread_check((plugin->is_enabled(conn, 0) & ~1) == 0);
+        hf_thread_check((plugin->is_enabled(older, 1) & ~1) == 0);
+        plugin->status(HF_STATUS_JSON, buffer, sizeof(buffer));
+        result = plugin->refresh(hammer_url);
+        hf_thread_check(result == HF_OK || result == HF_E_TOO_SOON || result == HF_E_STATE ||
+            result == HF_E_NOTFOUND);
+        plugin->on_disconnect(older);
+        plugin->on_disconnect(conn);
+        plugin->on_disconnect(conn);
+        older = conn;
+    }
+    return NULL;
+}
+
+static void test_hammered(void)
+{
+    struct hf_flag_service *service = hf_flag_service_start(NULL);
+    struct census before = take_census();
+    pthread_t threads[HAMMERS];
+
+    hf_flag_service_set_flag(service, "a", true);
+    hammer_url = hf_flag_service_url(service);
+    atomic_store(&stop, false);
+    for (size_t i = 0; i < HAMMERS; i++)
+        pthread_create(&threads[i], NULL, hammer, NULL);
+    for (size_t i = 0; i < LIVES; i++) {
+        size_t requests = hf_flag_service_count(service);
+
+        if (!CHECK_INT_EQ(hf_test_init(plugin, SETTINGS "linger = 0\n"), HF_OK))
+            break;
+        if (i % 10 == 0) /* most end before anything was asked, these do not */
+            CHECK(hf_flag_service_wait_requests(service, requests + 1, BOUND_MS));
+        plugin->fini();
+    }
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < HAMMERS; i++)
+        pthread_join(threads[i], NULL);
+    check_census(&before);
+    live_once(service);
+    hf_flag_service_stop(service);
+}
+
+/* ---- C78 ---- */
+
+static void test_closed_and_loaded_again(void)
+{
+    struct hf_flag_service *service = hf_flag_service_start(NULL);
+    struct census before = take_census();
+
+    hf_flag_service_set_flag(service, "a", true);
+    for (int i = 0; i < 3; i++) {
+        live_once(service);
+        hf_test_host_unload();
+        plugin = hf_test_host_load(NULL);
+        if (!CHECK(plugin != NULL))
+            abort();
+    }
+    live_once(service);
+    check_census(&before);
+    hf_flag_service_stop(service);
+}
+
+/* The host closes it without fini, while the worker is busy: the object stays, so does the worker. */
+static void test_closed_without_fini(void)
+{
+    struct hf_flag_service *service = hf_flag_service_start(NULL);
+    hf_conn conn;
+
+    hf_flag_service_set_flag(service, "a", true);
+    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
+    conn = hf_test_connect(plugin, hf_flag_service_url(service));
+    hf_test_host_unload();
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, 0) == 1, BOUND_MS));
+    CHECK(hf_test_host_load(NULL) == plugin);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), 1);
+    plugin->fini();
+    hf_flag_service_stop(service);
+}
+
+/* ---- C80 ---- */
+
+#define CYCLES 30
+#define GROWTH_BYTES 4096 /* of all cycles together; one descriptor table or the like */
+
+/* A flag service in a process of its own, so that what it remembers is not counted. Ends when the
+ * returned descriptor is closed. */
+static pid_t start_service_elsewhere(char *url, size_t size, int *control)
+{
+    int orders[2], reports[2];
+    ssize_t got;
+    pid_t child;
+
+    if (pipe(orders) != 0 || pipe(reports) != 0)
+        abort();
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        struct hf_flag_service *service = hf_flag_service_start(NULL);
+
+        close(orders[1]);
+        hf_flag_service_set_flag(service, "a", true);
+        if (write(reports[1], hf_flag_service_url(service), strlen(hf_flag_service_url(service))) <
+            0)
+            _exit(1);
+        while (read(orders[0], url, 1) > 0)
+            continue;
+        _exit(0);
+    }
+    got = read(reports[0], url, size - 1);
+    url[got > 0 ? got : 0] = '\0';
+    close(orders[0]);
+    close(reports[0]);
+    close(reports[1]);
+    *control = orders[1];
+    return child;
+}
+
+static void fetch_once(const char *url)
+{
+    hf_conn conn;
+
+    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
+    conn = hf_test_connect(plugin, url);
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, 0) == 1, BOUND_MS));
+    hf_test_connect(plugin, "no such/host");
+    plugin->fini();
+    hf_test_log_clear();
+}
+
+static void test_no_memory_left(void)
+{
+    char url[128];
+    size_t before, after;
+    int control;
+    pid_t child;
+
+    if (SANITIZED || getenv("HF_UNDER_VALGRIND")) {
+        hf_test_skip("the C library's own count of memory is off here; leaks are found otherwise");
+        return;
+    }
+    child = start_service_elsewhere(url, sizeof(url), &control);
+    for (int i = 0; i < 3; i++)
+        fetch_once(url); /* what is made once per process */
+    before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    for (int i = 0; i < CYCLES; i++)
+        fetch_once(url);
+    after = mallinfo2().uordblks + mallinfo2().hblkhd;
+    CHECK_INT_BETWEEN((long long)after - (long long)before, -1000000000, GROWTH_BYTES);
+    close(control);
+    CHECK(waitpid(child, NULL, 0) == child);
+}
+
+/* A table that was large once costs nothing when it is not used any more. */
+static void test_no_table_left(void)
+{
+    long before_kb;
+    hf_conn conn = HF_NO_CONN;
+
+    if (SANITIZED || getenv("HF_UNDER_VALGRIND")) {
+        hf_test_skip("resident memory is theirs, not ours");
+        return;
+    }
+    before_kb = hf_fds_resident_kb(0);
+    CHECK_INT_EQ(
+        hf_test_init(plugin, SETTINGS "max_connections = 4000000\nenabled = off\n"), HF_OK);
+    CHECK_INT_BETWEEN(hf_fds_resident_kb(0) - before_kb, -1000000, 4000);
+    for (int i = 0; i < 3000000; i++)
+        conn = hf_test_connect(plugin, "http://127.0.0.1:1");
+    CHECK(conn != HF_NO_CONN);
+    CHECK_INT_BETWEEN(hf_fds_resident_kb(0) - before_kb, 20000, 40000);
+    plugin->fini();
+    CHECK_INT_BETWEEN(hf_fds_resident_kb(0) - before_kb, -1000000, 4000);
+}
+
+static const struct hf_test tests[] = {
+    {"C75 C80 fini during a transfer: in time, no descriptor and no thread left",
+        test_during_transfer},
+    {"C75 fini during a TLS handshake: in time", test_during_handshake},
+    {"C75 fini during a look-up whose name server never answers: in time", test_during_lookup},
+    {"C75 C80 fini twice, before init, after a failed init", test_twice_and_before},
+    {"C76 init after fini: an empty cache that works", test_init_again},
+    {"C77 every function before init and after fini: defaults, nothing else", test_after_fini},
+    {"C77 every function while another thread loops over init and fini", test_hammered},
+    {"C78 closed with dlclose and loaded again", test_closed_and_loaded_again},
+    {"C78 closed with dlclose without fini", test_closed_without_fini},
+    {"C80 no memory is left after fini", test_no_memory_left},
+    {"C80 a large table is given back by fini", test_no_table_left},
+};
+
+int main(int argc, char **argv)
+{
+    plugin = hf_test_host_load(NULL);
+    if (!plugin)
+        return 1;
+    return hf_suite_run("shutdown", tests, COUNT(tests), argc, argv);
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Many threads on one cache: exact counts, handles that were given back, and how many threads are
+ * ours. What single readers see is in test_readers.c, the callbacks in test_callbacks.c.
+ *
+ * How a wrong answer shows: the service of A says x = on, y = on; that of B says x = off, y = off;
+ * the defaults are x = off, y = on. So a handle of A, live or not, never reads y = off, and a
+ * handle of B never reads x = on, unless it was given the other host's answer.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/fds.h"
+#include "tests/support/flag_service.h"
+#include "tests/support/host.h"
+#include "tests/support/suite.h"
+#include "tests/support/wait_until.h"
+
+#define BOUND_MS 30000
+#define RUN_MS 1500 /* of the tests that go on for a while */
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define TWO_FLAGS "flags = x, y\ndefaults = y=on\nallow_http = loopback\n"
+
+enum { X, Y };
+enum { A, B, SIDES };
+
+static const struct hf_plugin *plugin;
+static struct hf_flag_service *services[SIDES];
+static atomic_bool stop;
+
+static void start_services(void)
+{
+    for (int side = A; side < SIDES; side++) {
+        services[side] = hf_flag_service_start(NULL);
+        hf_flag_service_set_flag(services[side], "x", side == A);
+        hf_flag_service_set_flag(services[side], "y", side == A);
+    }
+    atomic_store(&stop, false);
+}
+
+static void stop_services(void)
+{
+    for (int side = A; side < SIDES; side++)
+        hf_flag_service_stop(services[side]);
+}
+
+static hf_conn connect_to(int side)
+{
+    return hf_test_connect(plugin, hf_flag_service_url(services[side]));
+}
+
+static int64_t references(int side)
+{
+    return hf_test_status_int(
+        plugin, "127.0.0.1", hf_flag_service_port(services[side]), "references");
+}
+
+/* Whether a live handle reads what its service says. */
+static bool is_known(int side, hf_conn conn)
+{
+    return side == A ? plugin->is_enabled(conn, X) == 1 : plugin->is_enabled(conn, Y) == 0;
+}
+
+static bool is_foreign(int side, hf_conn conn)
+{
+    return side == A ? plugin->is_enabled(conn, Y) == 0 : plugin->is_enabled(conn, X) == 1;
+}
+
+static bool time_is_over(int64_t end_ms)
+{
+    return hf_wait_now_ms() >= end_ms;
+}
+
+/* ---- C08 ---- */
+
+#define CROWD 100
+
+static hf_conn crowd[CROWD];
+static pthread_barrier_t gate;
+
+static void *join_crowd(void *arg)
+{
+    hf_conn *conn = arg;
+
+    pthread_barrier_wait(&gate);
+    *conn = connect_to(A);
+    return NULL;
+}
+
+static void *leave_crowd(void *arg)
+{
+    hf_conn *conn = arg;
+
+    pthread_barrier_wait(&gate);
+    plugin->on_disconnect(*conn);
+    return NULL;
+}
+
+/* One thread for each of the handles, all at once. */
+static void for_crowd(void *(*run)(void *), size_t first, size_t count)
+{
+    pthread_t threads[CROWD];
+
+    pthread_barrier_init(&gate, NULL, (unsigned)count);
+    for (size_t i = 0; i < count; i++)
+        pthread_create(&threads[i], NULL, run, &crowd[first + i]);
+    for (size_t i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&gate);
+}
+
+static void test_crowd(void)
+{
+    bool distinct = true;
+
+    start_services();
+    CHECK_INT_EQ(hf_test_init(plugin, TWO_FLAGS "linger = 0\n"), HF_OK);
+    for_crowd(join_crowd, 0, CROWD);
+    CHECK_INT_EQ(references(A), CROWD);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), CROWD);
+    for (size_t i = 0; i < CROWD; i++) {
+        for (size_t k = 0; k < i; k++)
+            distinct = distinct && crowd[i] != crowd[k];
+        CHECK(crowd[i] != HF_NO_CONN);
+    }
+    CHECK(distinct);
+    CHECK(HF_WAIT_UNTIL(is_known(A, crowd[0]), BOUND_MS));
+    CHECK_INT_EQ(hf_flag_service_count(services[A]), 1);
+    for_crowd(leave_crowd, 0, CROWD - 1);
+    CHECK_INT_EQ(references(A), 1);
+    CHECK(is_known(A, crowd[CROWD - 1]));
+    for_crowd(leave_crowd, 0, CROWD);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "hosts"), 0);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), 0);
+    plugin->fini();
+    stop_services();
+}
+
+/* ---- C14: connection slots ---- */
+
+#define KEPT 64 /* handles of the past that readers go on to read */
+
+static _Atomic hf_conn kept[SIDES][KEPT];
+static atomic_size_t cycles[SIDES], known_reads[SIDES];
+
+/* Reads handles that are live, given back, or given back and used again. */
+static void *read_kept(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&stop)) {
+        for (int side = A; side < SIDES; side++) {
+            for (size_t i = 0; i < KEPT; i++) {
+                hf_conn conn = atomic_load(&kept[side][i]);
+
+                if (!hf_thread_check(!is_foreign(side, conn)))
+                    return NULL;
+                if (is_known(side, conn))
+                    atomic_fetch_add(&known_reads[side], 1);
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Connects and disconnects; also gives back once more what it gave back long ago. */
+static void *churn(void *arg)
+{
+    int side = *(int *)arg;
+
+    for (size_t i = 0; !atomic_load(&stop); i++) {
+        hf_conn conn = connect_to(side);
+
+        plugin->on_disconnect(atomic_load(&kept[side][(i + 1) % KEPT]));
+        if (!hf_thread_check(conn != HF_NO_CONN) || !hf_thread_check(is_known(side, conn)))
+            return NULL;
+        atomic_store(&kept[side][i % KEPT], conn);
+        atomic_fetch_add(&cycles[side], 1);
+        plugin->on_disconnect(conn);
+    }
+    return NULL;
+}
+
+static void reset_kept(void)
+{
+    for (int side = A; side < SIDES; side++) {
+        for (size_t i = 0; i < KEPT; i++)
+            atomic_store(&kept[side][i], HF_NO_CONN);
+        atomic_store(&cycles[side], 0);
+        atomic_store(&known_reads[side], 0);
+    }
+}
+
+/* Both hosts stay; four connection slots, two of them held, two used again and again. */
+static void test_connection_slots(void)
+{
+    int sides[SIDES] = {A, B};
+    pthread_t readers[2], churners[SIDES];
+    hf_conn held[SIDES];
+
+    start_services();
+    reset_kept();
+    CHECK_INT_EQ(hf_test_init(plugin, TWO_FLAGS "max_connections = 4\n"), HF_OK);
+    for (int side = A; side < SIDES; side++) {
+        held[side] = connect_to(side);
+        CHECK(HF_WAIT_UNTIL(is_known(side, held[side]), BOUND_MS));
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_create(&readers[i], NULL, read_kept, NULL);
+        pthread_create(&churners[i], NULL, churn, &sides[i]);
+    }
+    HF_STAYS(!atomic_load(&stop), RUN_MS);
+    CHECK(HF_WAIT_UNTIL(cycles[A] > 1000 && cycles[B] > 1000, BOUND_MS));
+    atomic_store(&stop, true);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(readers[i], NULL);
+        pthread_join(churners[i], NULL);
+    }
+    for (int side = A; side < SIDES; side++) {
+        CHECK_INT_EQ(references(side), 1);
+        CHECK(is_known(side, held[side]));
+    }
+    plugin->fini();
+    stop_services();
+}
+
+/* ---- C14: host slots ---- */
+
+#define LIVES 120 /* each is a request, an answer and an end */
+
+/* One slot for hosts, which A and B have in turn; each life is read until its answer is there. */
+static void live_in_turn(void)
+{
+    for (size_t i = 0; i < LIVES; i++) {
+        int side = (int)(i % SIDES);
+        hf_conn conn = HF_NO_CONN;
+
+        if (!CHECK(HF_WAIT_UNTIL((conn = connect_to(side)) != HF_NO_CONN, BOUND_MS)))
+            return;
+        atomic_store(&kept[side][i / SIDES % KEPT], conn);
+        if (!CHECK(HF_WAIT_UNTIL(is_known(side, conn), BOUND_MS)))
+            return;
+        plugin->on_disconnect(conn);
+        CHECK(!is_known(side, conn));
+    }
+}
+
+static void test_host_slots(void)
+{
+    pthread_t readers[2];
+
+    start_services();
+    reset_kept();
+    CHECK_INT_EQ(hf_test_init(plugin, TWO_FLAGS "max_hosts = 1\nlinger = 0\n"), HF_OK);
+    for (int i = 0; i < 2; i++)
+        pthread_create(&readers[i], NULL, read_kept, NULL);
+    live_in_turn();
+    atomic_store(&stop, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(readers[i], NULL);
+    CHECK_INT_EQ(hf_flag_service_count(services[A]), LIVES / SIDES);
+    CHECK_INT_EQ(hf_flag_service_count(services[B]), LIVES / SIDES);
+    CHECK(atomic_load(&known_reads[A]) + atomic_load(&known_reads[B]) > 0);
+    plugin->fini();
+    stop_services();
+}
+
+/* ---- C57 ---- */
+
+#define MIXERS 4
+#define HELD 8
+#define ORGS 3
+
+struct mixer {
+    pthread_t thread;
+    uint32_t random;
+    size_t steps;
+    hf_conn conns[HELD];
+};
+
+static uint32_t draw(struct mixer *mixer, uint32_t below)
+{
+    mixer->random ^= mixer->random << 13;
+    mixer->random ^= mixer->random >> 17;
+    mixer->random ^= mixer->random << 5;
+    return mixer->random % below;
+}
+
+static void mix_connect(struct mixer *mixer, hf_conn *conn)
+{
+    static const char *const org_ids[ORGS] = {NULL, "1", "22"};
+    int side = (int)draw(mixer, SIDES);
+
+    plugin->on_disconnect(*conn);
+    *conn = hf_test_connect_to(
+        plugin, hf_flag_service_url(services[side]), 0, org_ids[draw(mixer, ORGS)]);
+    hf_thread_check(*conn != HF_NO_CONN);
+}
+
+static void mix_step(struct mixer *mixer)
+{
+    static __thread char buffer[8192];
+    hf_conn *conn = &mixer->conns[draw(mixer, HELD)];
+    struct hf_answer answer;
+    int32_t result;
+
+    switch (draw(mixer, 12)) {
+    case 0:
+        mix_connect(mixer, conn);
+        break;
+    case 1:
+        plugin->on_disconnect(*conn);
+        break;
+    case 2:
+        answer = hf_test_explain(plugin, *conn, draw(mixer, 2));
+        hf_thread_check(answer.enabled == 0 || answer.enabled == 1);
+        break;
+    case 3:
+        hf_thread_check(plugin->status(HF_STATUS_JSON, buffer, sizeof(buffer)) > 0);
+        break;
+    case 4:
+        result = plugin->refresh(draw(mixer, 2) ? NULL : hf_flag_service_url(services[A]));
+        hf_thread_check(result == HF_OK || result == HF_E_TOO_SOON || result == HF_E_NOTFOUND);
+        break;
+    case 5:
+        hf_thread_check(plugin->flag_index("y") == Y);
+        break;
+    default:
+        result = plugin->is_enabled(*conn, draw(mixer, 3));
+        hf_thread_check(result == 0 || result == 1);
+    }
+}
+
+static void *mix(void *arg)
+{
+    struct mixer *mixer = arg;
+
+    for (; !atomic_load(&stop); mixer->steps++)
+        mix_step(mixer);
+    for (size_t i = 0; i < HELD; i++)
+        plugin->on_disconnect(mixer->conns[i]);
+    return NULL;
+}
+
+static void test_mixed(void)
+{
+    struct mixer mixers[MIXERS] = {{.random = 1}, {.random = 2}, {.random = 3}, {.random = 4}};
+    int64_t end_ms;
+
+    start_services();
+    for (int side = A; side < SIDES; side++)
+        hf_flag_service_set_ttl(services[side], NULL);
+    CHECK_INT_EQ(hf_test_init(plugin,
+                     TWO_FLAGS "ttl_min = 100ms\nttl = 100ms\nlinger = 20ms\nmax_hosts = 8\n"),
+        HF_OK);
+    for (size_t i = 0; i < MIXERS; i++)
+        pthread_create(&mixers[i].thread, NULL, mix, &mixers[i]);
+    end_ms = hf_wait_now_ms() + RUN_MS;
+    for (bool on = true; !time_is_over(end_ms); on = !on)
+        hf_flag_service_set_flag(services[A], "x", on);
+    CHECK(hf_flag_service_wait_requests(services[A], 5, BOUND_MS));
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < MIXERS; i++) {
+        pthread_join(mixers[i].thread, NULL);
+        CHECK(mixers[i].steps > 10);
+    }
+    CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), 0);
+    plugin->fini();
+    stop_services();
+}
+
+/* ---- C58 ---- */
+
+#define MANY_HOSTS 1000
+
+static hf_conn many[MANY_HOSTS];
+
+static void connect_many(const char *upstream, size_t first, size_t count)
+{
+    char org_id[16];
+
+    for (size_t i = first; i < first + count; i++) {
+        snprintf(org_id, sizeof(org_id), "%zu", i + 1);
+        many[i] = hf_test_connect_to(plugin, upstream, 0, org_id);
+        CHECK(many[i] != HF_NO_CONN);
+    }
+}
+
+/* The service's own threads end with their connections. */
+static void test_one_thread(void)
+{
+    int threads;
+
+    start_services();
+    threads = hf_fds_threads(0);
+    CHECK_INT_EQ(hf_test_init(plugin, TWO_FLAGS), HF_OK);
+    CHECK_INT_EQ(hf_fds_threads(0), threads);
+    connect_many(hf_flag_service_url(services[A]), 0, 1);
+    CHECK(hf_flag_service_wait_requests(services[A], 1, BOUND_MS));
+    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads + 1, BOUND_MS));
+    connect_many(hf_flag_service_url(services[A]), 1, MANY_HOSTS - 1);
+    CHECK(hf_flag_service_wait_requests(services[A], MANY_HOSTS, BOUND_MS));
+    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads + 1, BOUND_MS));
+    plugin->fini();
+    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads, BOUND_MS));
+    stop_services();
+}
+
+/* Counts threads once more; whether the host was asked, in vain. */
+static bool has_failed(hf_conn conn, int *most_threads)
+{
+    int threads = hf_fds_threads(0);
+
+    *most_threads = threads > *most_threads ? threads : *most_threads;
+    return hf_test_explain(plugin, conn, X).last_error == HF_FETCH_CONNECT;
+}
+
+/* Nobody listens at port 1, so that no thread but ours can come while they are asked. */
+static void test_never_more_threads(void)
+{
+    int threads = hf_fds_threads(0), most = 0;
+
+    CHECK_INT_EQ(hf_test_init(plugin, TWO_FLAGS), HF_OK);
+    connect_many("http://127.0.0.1:1", 0, MANY_HOSTS);
+    for (size_t i = 0; i < MANY_HOSTS; i++) {
+        if (!CHECK(HF_WAIT_UNTIL(has_failed(many[i], &most), BOUND_MS)))
+            break;
+    }
+    CHECK_INT_EQ(most, threads + 1);
+    plugin->fini();
+    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads, BOUND_MS));
+}
+
+static const struct hf_test tests[] = {
+    {"C08 100 threads connect, then 100 disconnect: exact counts", test_crowd},
+    {"C14 stale handles whose connection slot is used again never read the other host's flag",
+        test_connection_slots},
+    {"C14 stale handles whose host slot is used again never read the other host's flag",
+        test_host_slots},
+    {"C57 connect, read, disconnect, publish, refresh and status from four threads", test_mixed},
+    {"C58 one thread of ours, with one host and with 1,000", test_one_thread},
+    {"C58 and never more while 1,000 hosts are asked", test_never_more_threads},
+};
+
+int main(int argc, char **argv)
+{
+    plugin = hf_test_host_load(NULL);
+    if (!plugin)
+        return 1;
+    return hf_suite_run("threads", tests, COUNT(tests), argc, argv);
+}
