@@ -12,9 +12,9 @@
  *     held, asleep           nothing until somebody reads
  *     held, due              hand it out as a job
  *
- * A job is one request. While it is in flight its host's slot stays bound. Its completion counts only
- * if no later request was started for the slot (`attempt`), and its value lands only in the life it
- * was started for (`generation`); its backoff belongs to the key and counts in any life.
+ * A job is one request. While it is in flight its host's slot stays bound. Its completion counts
+ * only if no later request was started for the slot (`attempt`), and its value lands only in the
+ * life it was started for (`generation`); its backoff belongs to the key and counts in any life.
  */
 #include "plugin/block.h"
 

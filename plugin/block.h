@@ -26,8 +26,8 @@
  *     | generation     | asleep| parked| live| references  |
  *
  *   dead      not live. The slot may still hold the key of a host that has left: its backoff (and a
- *             request in flight) outlive its value. Such a record is in the index, but only the lock
- *             holder looks at it.
+ *             request in flight) outlive its value. Such a record is in the index, but only the
+ *             lock holder looks at it.
  *   live      found without the lock. References > 0: held. 0: idle.
  *   parked    idle, and the worker has stopped planning refreshes; the next acquire needs the lock.
  *   asleep    nobody has asked for an answer yet (prefetch = off).
@@ -142,8 +142,8 @@ static inline uint64_t hf_handle_word(struct hf_block *block, hf_handle handle, 
 
 #define HF_READ_ASLEEP (-1)
 
-/* The answer, 0 or 1: wait-free, no clock. For a handle that is not live: the default, or 0 when the
- * registry is closed. HF_READ_ASLEEP: nobody has asked for this host yet (prefetch = off): call
+/* The answer, 0 or 1: wait-free, no clock. For a handle that is not live: the default, or 0 when
+ * the registry is closed. HF_READ_ASLEEP: nobody has asked for this host yet (prefetch = off): call
  * hf_registry_awaken. */
 static inline int hf_registry_read(struct hf_registry *registry, hf_handle handle, uint32_t flag)
 {

@@ -3,9 +3,9 @@
  * clock.h: now, in milliseconds of CLOCK_MONOTONIC. Only refresh.c, plugin.c and
  * (for one pause) worker.c read it.
  *
- * Both forms read a page that the kernel keeps mapped, without a system call. The coarse one lags by
- * at most one tick (4 ms at 250 Hz) and does not even read the processor's counter: for the paths
- * that every connection takes.
+ * Both forms read a page that the kernel keeps mapped, without a system call. The coarse one lags
+ * by at most one tick (4 ms at 250 Hz) and does not even read the processor's counter: for the
+ * paths that every connection takes.
  */
 #ifndef HOSTFLAGS_CLOCK_H
 #define HOSTFLAGS_CLOCK_H

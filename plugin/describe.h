@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * describe.h: from the facts about a host to the words for people. The one place where that is done:
- * explain and status both come here. Pure; time is a parameter.
+ * describe.h: from the facts about a host to the words for people. The one place where that is
+ * done: explain and status both come here. Pure; time is a parameter.
  */
 #ifndef HOSTFLAGS_DESCRIBE_H
 #define HOSTFLAGS_DESCRIBE_H

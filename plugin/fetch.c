@@ -83,7 +83,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     return bytes;
 }
 
-/* Each status line starts anew: a proxy's answer to CONNECT and 1xx answers have headers as well. */
+/* Each status line starts anew: a proxy's answer to CONNECT and 1xx answers have headers too. */
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct transfer *transfer = arg;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * fetch.h: HTTP GETs, many at a time, by libcurl's multi interface. The only file that knows libcurl.
+ * fetch.h: HTTP GETs, many at a time, by libcurl's multi interface. The only file that knows
+ * libcurl.
  *
- * One thread owns a fetcher: create, start, run, destroy. Only wake may be called by others, and not
- * concurrently with destroy.
+ * One thread owns a fetcher: create, start, run, destroy. Only wake may be called by others, and
+ * not concurrently with destroy.
  *
  * HTTPS is verified, TLS >= 1.2. No redirects are followed. Each transfer has a connection of its
- * own, which is closed afterwards. Loopback literals are never sent through a proxy. Descriptors are
- * close-on-exec. libcurl's resolver threads are not waited for: they end with their look-up.
+ * own, which is closed afterwards. Loopback literals are never sent through a proxy. Descriptors
+ * are close-on-exec. libcurl's resolver threads are not waited for: they end with their look-up.
  */
 #ifndef HOSTFLAGS_FETCH_H
 #define HOSTFLAGS_FETCH_H

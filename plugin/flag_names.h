@@ -2,9 +2,9 @@
  *
  * flag_names.h: lists of flag names in settings: "a, b" and "a=on, b=off". Pure; any thread.
  *
- * A name is 1 to HF_FLAG_NAME_MAX bytes of printable ASCII without blank, comma, '=', '"' and '\',
- * so that it needs no escaping in these lists, in JSON and in Prometheus labels. Blanks around names
- * and values do not count.
+ * A name is 1 to HF_FLAG_NAME_MAX bytes of printable ASCII without blank, comma, '=', '"' and
+ * backslash, so that it needs no escaping in these lists, in JSON and in Prometheus labels. Blanks
+ * around names and values do not count.
  */
 #ifndef HOSTFLAGS_FLAG_NAMES_H
 #define HOSTFLAGS_FLAG_NAMES_H
@@ -14,9 +14,9 @@
 
 #define HF_FLAG_NAME_MAX 255
 
-/* What is wrong with a list, for a message: names the name. */
+/* What is wrong with a value, for a message: with the name, or whatever part it is. */
 struct hf_complaint {
-    char text[HF_VISIBLE_MAX + 64];
+    char text[HF_VISIBLE_MAX + 128];
 };
 
 /* Splits text in place (blanks and commas become NUL) and points names, room for HF_MAX_FLAGS, into

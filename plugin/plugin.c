@@ -117,12 +117,14 @@ static int32_t copy_host(const struct hf_host *theirs, char *error, size_t error
     return HF_OK;
 }
 
+#define PRODUCT_MAX_BYTES 100 /* of the host's name, and of its version: both fit, with room */
+
 /* Appends text to the User-Agent, less what has a meaning there. */
 static void append_product(const char *text)
 {
-    size_t length = strlen(cache.user_agent);
+    size_t length = strlen(cache.user_agent), most = length + PRODUCT_MAX_BYTES;
 
-    for (; text != NULL && *text != '\0' && length < sizeof(cache.user_agent) - 2; text++) {
+    for (; text != NULL && *text != '\0' && length < most; text++) {
         if (*text > ' ' && *text <= '~' && strchr("()\\", *text) == NULL)
             cache.user_agent[length++] = *text;
     }
@@ -231,6 +233,8 @@ static int32_t init(const struct hf_host *theirs, const struct hf_setting *list,
     struct hf_settings *made = NULL;
     int32_t result;
 
+    if (error == NULL)
+        error_size = 0;
     fail(error, error_size, "%s", "");
     if (in_callback) {
         fail(error, error_size, "init was called from a callback of the plugin");

@@ -31,7 +31,7 @@ struct hf_target {
     const char
         *service; /* NULL: the upstream itself; else a URL in which {host} is the upstream's */
     const char *endpoint; /* NULL: the protocol's; begins with '/' */
-    const char *client, *client_version; /* client_version: without -suffix */
+    const char *client, *client_version; /* not empty; client_version: without -suffix */
     const char *const *flags;
     uint32_t flag_count;
 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * refresh.h: the refresher: asks the services of all hosts that are due, and hands what they said to
- * the registry.
+ * refresh.h: the refresher: asks the services of all hosts that are due, and hands what they said
+ * to the registry.
  *
- * It is no thread: its loop is hf_refresher_turn, which a thread (worker.c) or somebody else's event
- * loop calls again and again, always the same one at a time.
+ * It is no thread: its loop is hf_refresher_turn, which a thread (worker.c) or somebody else's
+ * event loop calls again and again, always the same one at a time.
  *
  *     due or kicked -> take due hosts (lock) -> ask, decode (no lock) -> publish (lock)
  */

@@ -7,8 +7,8 @@
  * its word; compare the key (it cannot change now); claim a connection word by another; look at the
  * host's word again, because the registry may have been closed and opened in between. release: the
  * same backwards. Everything else (a new host, one that is idle for too long, parked or a mere
- * record) is done under the lock, and a miss without the lock is repeated under it: an entry that is
- * being moved within the index may be overlooked for a moment.
+ * record) is done under the lock, and a miss without the lock is repeated under it: an entry that
+ * is being moved within the index may be overlooked for a moment.
  */
 #include "plugin/registry.h"
 
@@ -87,9 +87,9 @@ static bool claim_from(
 
     for (uint32_t tries = 0; tries < capacity; tries++) {
         uint64_t word = HF_LOAD(block->connections[index]);
-        uint32_t generation = (uint32_t)(word >> 32);
         while ((uint32_t)word == HF_CONN_FREE) {
             if (HF_SWAP(block->connections[index], word, word | content)) {
+                uint32_t generation = (uint32_t)(word >> 32);
                 probe = index + 1;
                 *handle = (uint64_t)(generation + HF_LOAD(block->base)) << 32 | (index + 1);
                 return true;

@@ -112,8 +112,8 @@ enum hf_refresh_result {
     HF_REFRESH_UNKNOWN /* nobody holds such a host */
 };
 
-/* Makes hosts due now, whatever their org id; key NULL: all. Of several results the first one in the
- * enum's order is returned. */
+/* Makes hosts due now, whatever their org id; key NULL: all. Of several results the first one in
+ * the enum's order is returned. */
 enum hf_refresh_result hf_registry_refresh(
     struct hf_registry *registry, const struct hf_upstream_key *key, int64_t now);
 

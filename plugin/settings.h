@@ -2,9 +2,9 @@
  *
  * settings.h: the settings of the host's config section, checked, in the engine's units.
  *
- * One table in settings.c (key, default, valid values, help, reload rule, where the value goes)
- * drives parsing, error messages and the table in the README. A settings object is made, filled,
- * checked once and then never changed: any thread may read it.
+ * The table in settings_table.c (key, default, valid values, help, reload rule, where the value
+ * goes) drives parsing, error messages and the table in the README. A settings object is made,
+ * filled, checked once and then never changed: any thread may read it.
  */
 #ifndef HOSTFLAGS_SETTINGS_H
 #define HOSTFLAGS_SETTINGS_H
@@ -39,9 +39,10 @@ struct hf_settings {
 /* All defaults. NULL: out of memory. */
 struct hf_settings *hf_settings_create(void);
 
-/* Takes one line of the config section. 0, or -1: error (error_size bytes, NUL-terminated, cut to
- * size; may be NULL with size 0) names the key, the value and what would be valid, and for an
- * unknown key the nearest one. A key that comes twice is an error. */
+/* Takes one line of the config section; blanks around the value do not count. 0, or -1: error
+ * (error_size bytes, NUL-terminated, cut to size; may be NULL with size 0) names the key, the value
+ * and what would be valid, and for an unknown key the nearest one; or it is "out of memory". A key
+ * that comes twice is an error. After an error the object can only be destroyed. */
 int hf_settings_set(struct hf_settings *settings, const char *key, const char *value, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * worker.h: the thread that drives the refresher. One per process, for all hosts; it starts with the
- * first kick, because hosts daemonise after they have loaded us.
+ * worker.h: the thread that drives the refresher. One per process, for all hosts; it starts with
+ * the first kick, because hosts daemonise after they have loaded us.
  *
  *                 kick                     stop
  *     CLOSED --open--> IDLE ------> RUNNING ------> STOPPING --joined--> CLOSED
@@ -45,7 +45,8 @@ void hf_worker_open(struct hf_worker *worker, struct hf_registry *registry,
  * the system refuses a thread, that is logged and the next kick tries again. */
 void hf_worker_kick(struct hf_worker *worker);
 
-/* Abandons what is in flight and joins the thread. Called from the thread itself it does nothing. */
+/* Abandons what is in flight and joins the thread. Called from the thread itself it does nothing.
+ * */
 void hf_worker_stop(struct hf_worker *worker);
 
 /* In a child after a fork, where no thread is left: forgets the parent's. open or not as before. */

@@ -12,6 +12,9 @@
  * A server that cannot be reached, or that closes idle connections at once, is asked again after
  * 100 ms, 200 ms, ... 30 s. A client that comes meanwhile has its own attempt.
  *
+ * Servers have their own idea of how long a silent client may stay: PostgreSQL closes it after
+ * authentication_timeout (1 min). Such a connection is replaced.
+ *
  * Ownership: the loop owns the pool until hf_pool_retire; then it frees itself with its last member.
  * Loop thread.
  */

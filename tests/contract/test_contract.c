@@ -123,7 +123,7 @@ static void test_long_host_name(void)
     hf_test_connect(plugin, hf_flag_service_url(service));
     if (CHECK(hf_flag_service_wait_requests(service, 1, BOUND_MS))) {
         request = hf_flag_service_request(service, 0);
-        CHECK_STR_CONTAINS(hf_flag_request_header(request, "User-Agent"), "nnn)");
+        CHECK_STR_CONTAINS(hf_flag_request_header(request, "User-Agent"), "nnn 1.0)");
     }
     plugin->fini();
     hf_flag_service_stop(service);

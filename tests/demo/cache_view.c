@@ -88,7 +88,6 @@ bool cache_view_read(const char *path, struct cache_view *view)
             struct cache_row *row = &view->rows[view->count++];
             fill_row(json_object_array_get_idx(hosts, i), row);
             view->references += row->references;
-            view->requests += row->requests;
         }
     }
     qsort(view->rows, (size_t)view->count, sizeof(view->rows[0]), by_host);

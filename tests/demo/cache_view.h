@@ -20,7 +20,7 @@ struct cache_row {
 struct cache_view {
     int count;
     struct cache_row rows[CACHE_MAX_ROWS]; /* by host */
-    int64_t references, requests; /* sums */
+    int64_t references; /* their sum */
 };
 
 /* Asks the socket at path. False: nobody answers there, or not with a status. */

@@ -210,6 +210,11 @@ static void count_requests_alone(void)
     }
 }
 
+static void draw(bool whole)
+{
+    screen_draw(&demo.screen, &demo.view, services_asked(), demo.telemetry_lines, whole);
+}
+
 static void look(bool whole)
 {
     if (!cache_view_read(demo.socket_path, &demo.view))
@@ -217,7 +222,7 @@ static void look(bool whole)
     demo.telemetry_lines = count_lines("\"upstream\"");
     count_requests_alone();
     if (whole || hf_wait_now_ms() - demo.last_draw_ms >= 1000) {
-        screen_draw(&demo.screen, &demo.view, demo.telemetry_lines, whole);
+        draw(whole);
         demo.last_draw_ms = hf_wait_now_ms();
     }
 }
@@ -360,7 +365,7 @@ static void act_fail(void)
         hf_flag_service_set_status(demo.services[i], 503);
     await(all_stale, "all values are past their TTL: stale, and still answered");
     hold_until_ms = hf_wait_now_ms() + 3000;
-    await(held, "the outage has gone on for three seconds more");
+    await(held, "three more seconds of outage");
     for (int i = 0; i < demo.view.count; i++)
         on += demo.view.rows[i].enabled;
     if (on != HOSTS - 1)
@@ -393,6 +398,7 @@ static void act_leave(void)
         WEXITSTATUS(status) != 0)
         give_up("the proxy did not end with status 0 after SIGTERM");
     screen_note(&demo.screen, "SIGTERM: the proxy drained and ended with status 0");
+    draw(false);
 }
 
 int main(void)

@@ -100,19 +100,21 @@ static void draw_table(struct screen *screen, const struct cache_view *view)
         draw_row(screen, &view->rows[i]);
 }
 
-static void draw_line(const struct screen *screen, const struct cache_view *view, size_t telemetry)
+static void draw_line(
+    const struct screen *screen, const struct cache_view *view, size_t requests, size_t telemetry)
 {
-    printf("%5.1f s  %2d hosts (%d fresh, %d stale, %d unknown), %lld references, %lld requests, "
+    printf("%5.1f s  %2d hosts (%d fresh, %d stale, %d unknown), %lld references, %zu requests, "
            "%zu telemetry lines\n",
         seconds(screen), view->count, cache_view_count_state(view, "fresh"),
         cache_view_count_state(view, "stale"), cache_view_count_state(view, "unknown"),
-        (long long)view->references, (long long)view->requests, telemetry);
+        (long long)view->references, requests, telemetry);
 }
 
-void screen_draw(struct screen *screen, const struct cache_view *view, size_t telemetry, bool whole)
+void screen_draw(struct screen *screen, const struct cache_view *view, size_t requests,
+    size_t telemetry, bool whole)
 {
     if (!screen->terminal) {
-        draw_line(screen, view, telemetry);
+        draw_line(screen, view, requests, telemetry);
         if (whole)
             draw_table(screen, view);
         fflush(stdout);
@@ -124,8 +126,8 @@ void screen_draw(struct screen *screen, const struct cache_view *view, size_t te
     printf("%s%5.1f s  %s%s", BOLD, seconds(screen), screen->act, PLAIN);
     end_line(screen);
     draw_table(screen, view);
-    printf("  %d hosts, %lld references, %lld requests, %zu telemetry lines", view->count,
-        (long long)view->references, (long long)view->requests, telemetry);
+    printf("  %d hosts, %lld references, %zu requests, %zu telemetry lines", view->count,
+        (long long)view->references, requests, telemetry);
     end_line(screen);
     for (int i = 0; i < screen->note_count; i++) {
         printf("  %sseen:%s %s", GREEN, PLAIN, screen->notes[i]);

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { SCREEN_NOTES = 8 };
+enum { SCREEN_NOTES = 16 };
 
 struct screen {
     bool terminal;
@@ -32,8 +32,9 @@ void screen_act(struct screen *screen, const char *format, ...)
 void screen_note(struct screen *screen, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Draws the state; telemetry: lines written so far. whole: the table even where it is no terminal. */
-void screen_draw(
-    struct screen *screen, const struct cache_view *view, size_t telemetry, bool whole);
+/* Draws the state; requests, telemetry: made and written so far. whole: the table even where it is
+ * no terminal. */
+void screen_draw(struct screen *screen, const struct cache_view *view, size_t requests,
+    size_t telemetry, bool whole);
 
 #endif

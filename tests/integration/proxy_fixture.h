@@ -254,14 +254,16 @@ FIXTURE bool proxy_reload(struct proxy *proxy, const char *outcome)
 #define RELOADED "the new configuration is running"
 #define NOT_RELOADED "the new configuration was not applied: the running one stays"
 
-/* The number of telemetry lines that contain the text. */
+/* The number of complete telemetry lines that contain the text. */
 FIXTURE size_t proxy_telemetry(struct proxy *proxy, const char *part)
 {
-    char *text = hf_tmpdir_read(proxy->telemetry), *rest = text, *line;
+    struct stat facts;
+    bool has_text = stat(proxy->telemetry, &facts) == 0 && facts.st_size > 0;
+    char *text = has_text ? hf_tmpdir_read(proxy->telemetry) : NULL, *rest = text, *line;
     size_t count = 0;
 
-    while (rest && (line = strsep(&rest, "\n")))
-        if (*line && strstr(line, part))
+    while ((line = strsep(&rest, "\n")) && rest)
+        if (strstr(line, part))
             count++;
     free(text);
     return count;

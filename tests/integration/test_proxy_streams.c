@@ -186,8 +186,9 @@ static bool move_rest(int from, int to, size_t sent, size_t total)
     return received == total;
 }
 
-/* 64 MiB to a reader that does not read at first: the sender is stopped, the proxy does not grow, and
- * everything arrives once it is read. */
+/* 64 MiB to a reader that does not read at first: the sender is stopped, the proxy does not grow (by
+ * less than 1 MB, but sanitizers keep freed memory for a while), and everything arrives once it is
+ * read. */
 static void check_back_pressure(struct session *session, int from, int to)
 {
     const size_t total = 64 * 1024 * 1024;
@@ -196,9 +197,9 @@ static void check_back_pressure(struct session *session, int from, int to)
     size_t sent = send_until_full(from, total);
 
     CHECK_INT_BETWEEN(sent, 1, total / 2);
-    CHECK_INT_BETWEEN(hf_fds_resident_kb(pid) - before_kb, -65536, 8192);
+    CHECK_INT_BETWEEN(hf_fds_resident_kb(pid) - before_kb, -65536, 32768);
     CHECK(move_rest(from, to, sent, total));
-    CHECK_INT_BETWEEN(hf_fds_resident_kb(pid) - before_kb, -65536, 8192);
+    CHECK_INT_BETWEEN(hf_fds_resident_kb(pid) - before_kb, -65536, 32768);
 }
 
 static void test_slow_client(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * Many threads on one cache: exact counts, handles that were given back, and how many threads are
- * ours. What single readers see is in test_readers.c, the callbacks in test_callbacks.c.
+ * Many threads on one cache: exact counts, handles that were given back. What single readers
+ * see is in test_readers.c, the callbacks in test_callbacks.c, our own thread in test_one_thread.c.
  *
  * How a wrong answer shows: the service of A says x = on, y = on; that of B says x = off, y = off;
  * the defaults are x = off, y = on. So a handle of A, live or not, never reads y = off, and a
@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/fds.h"
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"
 #include "tests/support/suite.h"
@@ -371,68 +370,6 @@ static void test_mixed(void)
     stop_services();
 }
 
-/* ---- C58 ---- */
-
-#define MANY_HOSTS 1000
-
-static hf_conn many[MANY_HOSTS];
-
-static void connect_many(const char *upstream, size_t first, size_t count)
-{
-    char org_id[16];
-
-    for (size_t i = first; i < first + count; i++) {
-        snprintf(org_id, sizeof(org_id), "%zu", i + 1);
-        many[i] = hf_test_connect_to(plugin, upstream, 0, org_id);
-        CHECK(many[i] != HF_NO_CONN);
-    }
-}
-
-/* The service's own threads end with their connections. */
-static void test_one_thread(void)
-{
-    int threads;
-
-    start_services();
-    threads = hf_fds_threads(0);
-    CHECK_INT_EQ(hf_test_init(plugin, TWO_FLAGS), HF_OK);
-    CHECK_INT_EQ(hf_fds_threads(0), threads);
-    connect_many(hf_flag_service_url(services[A]), 0, 1);
-    CHECK(hf_flag_service_wait_requests(services[A], 1, BOUND_MS));
-    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads + 1, BOUND_MS));
-    connect_many(hf_flag_service_url(services[A]), 1, MANY_HOSTS - 1);
-    CHECK(hf_flag_service_wait_requests(services[A], MANY_HOSTS, BOUND_MS));
-    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads + 1, BOUND_MS));
-    plugin->fini();
-    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads, BOUND_MS));
-    stop_services();
-}
-
-/* Counts threads once more; whether the host was asked, in vain. */
-static bool has_failed(hf_conn conn, int *most_threads)
-{
-    int threads = hf_fds_threads(0);
-
-    *most_threads = threads > *most_threads ? threads : *most_threads;
-    return hf_test_explain(plugin, conn, X).last_error == HF_FETCH_CONNECT;
-}
-
-/* Nobody listens at port 1, so that no thread but ours can come while they are asked. */
-static void test_never_more_threads(void)
-{
-    int threads = hf_fds_threads(0), most = 0;
-
-    CHECK_INT_EQ(hf_test_init(plugin, TWO_FLAGS), HF_OK);
-    connect_many("http://127.0.0.1:1", 0, MANY_HOSTS);
-    for (size_t i = 0; i < MANY_HOSTS; i++) {
-        if (!CHECK(HF_WAIT_UNTIL(has_failed(many[i], &most), BOUND_MS)))
-            break;
-    }
-    CHECK_INT_EQ(most, threads + 1);
-    plugin->fini();
-    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads, BOUND_MS));
-}
-
 static const struct hf_test tests[] = {
     {"C08 100 threads connect, then 100 disconnect: exact counts", test_crowd},
     {"C14 stale handles whose connection slot is used again never read the other host's flag",
@@ -440,8 +377,6 @@ static const struct hf_test tests[] = {
     {"C14 stale handles whose host slot is used again never read the other host's flag",
         test_host_slots},
     {"C57 connect, read, disconnect, publish, refresh and status from four threads", test_mixed},
-    {"C58 one thread of ours, with one host and with 1,000", test_one_thread},
-    {"C58 and never more while 1,000 hosts are asked", test_never_more_threads},
 };
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * The registry from the worker's side: what is due when, and what the end of a request changes. Time
- * is a parameter, so hours pass at once.
+ * The registry from the worker's side: what is due when, and what the end of a request changes.
+ * Time is a parameter, so hours pass at once.
  */
 #include "tests/unit/registry_fixture.h"
 
