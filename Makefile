@@ -149,8 +149,7 @@ lint:
 	@$(MAKE) --no-print-directory -j$(JOBS) tests CC=clang B=build/clang
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 	  --suppressions-list=.ci/cppcheck.supp --error-exitcode=1 -I. -D_GNU_SOURCE \
-	  -DHF_NAME='"$(NAME)"' -DHF_VERSION='"$(VERSION)"' -DLIBCURL_VERSION_NUM=0x075800 \
-	  -D'DL_FOREACH(head,item)=for (item = head; item; item = item->next)' -j$(JOBS) plugin hosts
+	  -DHF_NAME='"$(NAME)"' -DHF_VERSION='"$(VERSION)"' -DLIBCURL_VERSION_NUM=0x075800 --library=.ci/cppcheck.cfg -j$(JOBS) plugin hosts
 	@$(MAKE) --no-print-directory check-docs
 	@.ci/readme-example README.md
 	@echo "lint: ok"

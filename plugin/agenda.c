@@ -261,3 +261,39 @@ enum hf_refresh_result hf_registry_refresh(
     hf_registry_unlock(registry);
     return best;
 }
+
+/* ---- other settings ---- */
+
+static void apply_to_host_locked(struct hf_registry *registry, uint32_t host, int64_t now)
+{
+    struct hf_host_entry *entry = hf_block_host(hf_registry_block(registry), host);
+    bool awake = registry->settings->prefetch;
+    uint64_t word = awake ? atomic_fetch_and(&entry->word, ~HF_HOST_ASLEEP) & ~HF_HOST_ASLEEP
+                          : HF_LOAD(entry->word);
+    bool wanted = (word & HF_HOST_LIVE) != 0 && (word & (HF_HOST_ASLEEP | HF_HOST_PARKED)) == 0;
+
+    entry->expired = hf_schedule_expiry(&registry->settings->policy, &entry->facts) <= now;
+    hf_host_publish_locked(
+        registry, host, entry->expired ? 0 : entry->sent, entry->expired ? 0 : entry->on);
+    if (wanted && (entry->facts.in_flight || entry->facts.due_ms == HF_NEVER))
+        entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
+    entry->facts.in_flight = false;
+    plan_locked(registry, host);
+}
+
+void hf_registry_apply(
+    struct hf_registry *registry, const struct hf_settings *settings, int64_t now)
+{
+    struct hf_block *block;
+
+    hf_registry_lock(registry);
+    block = hf_registry_block(registry);
+    registry->settings = settings;
+    HF_STORE(block->linger_ms, settings->policy.linger_ms);
+    HF_STORE(block->fallback, hf_settings_merge(settings, 0, 0));
+    for (uint32_t host = 0; host < block->slots_used; host++) {
+        if (hf_block_host(block, host)->bound)
+            apply_to_host_locked(registry, host, now);
+    }
+    hf_registry_unlock(registry);
+}

@@ -3,7 +3,8 @@
  * decode.c: two passes over the body. The first one, ours, looks at single bytes: it refuses what
  * json-c 0.16 lets through even where it is strict (single quotes, NaN, Infinity, control
  * characters in strings), what json-c would misread (a NUL in a member's name ends the name there),
- * and a document that would take far more memory than it has bytes. The second is json-c's.
+ * and a document that would take far more memory than it has bytes. The second is json-c's. It also
+ * takes numbers such as 01 and 1. which JSON does not have; that does no harm.
  */
 #include "plugin/decode.h"
 

@@ -50,6 +50,12 @@ static void open_registry(struct hf_instance *instance)
         &instance->registry_lock, draw_salt());
 }
 
+static void open_worker(struct hf_instance *instance)
+{
+    hf_worker_open(&instance->worker, &instance->registry, instance->settings, instance->log,
+        instance->user_agent);
+}
+
 static void close_registry(struct hf_instance *instance)
 {
     hf_registry_lock(&instance->registry);
@@ -78,6 +84,14 @@ const char *hf_instance_up(struct hf_instance *instance, struct hf_settings *set
 void hf_instance_stop(struct hf_instance *instance)
 {
     hf_worker_stop(&instance->worker);
+}
+
+void hf_instance_apply(struct hf_instance *instance, struct hf_settings *settings, int64_t now)
+{
+    hf_registry_apply(&instance->registry, settings, now);
+    hf_settings_destroy(instance->settings);
+    instance->settings = settings;
+    open_worker(instance);
 }
 
 void hf_instance_down(struct hf_instance *instance)

@@ -35,6 +35,9 @@ const char *hf_instance_up(struct hf_instance *instance, struct hf_settings *set
 /* Joins the worker. The registry stays as it is: readers go on. */
 void hf_instance_stop(struct hf_instance *instance);
 
+/* After stop: other settings, which it takes over; the worker may start again. Then kick it. */
+void hf_instance_apply(struct hf_instance *instance, struct hf_settings *settings, int64_t now);
+
 /* After stop: closes the registry and frees everything but the address range. */
 void hf_instance_down(struct hf_instance *instance);
 

@@ -257,6 +257,34 @@ static int32_t init(const struct hf_host *theirs, const struct hf_setting *list,
     return result;
 }
 
+static int32_t reload(const struct hf_setting *list, size_t count, char *error, size_t error_size)
+{
+    struct hf_settings *made = NULL;
+    int32_t result = HF_E_STATE;
+
+    fail(error, error_size, "%s", in_callback ? "reload was called from a callback" : "");
+    if (in_callback)
+        return result;
+    pthread_mutex_lock(&changing);
+    if (life != UP)
+        fail(error, error_size, "hostflags is not initialised, expected init before reload");
+    else
+        result = read_settings(list, count, &made, error, error_size);
+    if (result == HF_OK && hf_settings_refuse_restart(cache.settings, made, error, error_size)) {
+        hf_settings_destroy(made);
+        result = HF_E_INVALID;
+    }
+    if (result == HF_OK) {
+        hf_instance_stop(&cache);
+        pthread_rwlock_wrlock(&use);
+        hf_instance_apply(&cache, made, hf_clock_ms());
+        pthread_rwlock_unlock(&use);
+        hf_worker_kick(&cache.worker);
+    }
+    pthread_mutex_unlock(&changing);
+    return result;
+}
+
 static void fini(void)
 {
     if (in_callback) /* nor is it logged: the callback would be called again */
@@ -460,6 +488,7 @@ __attribute__((visibility("default"))) const struct hf_plugin *hf_plugin_entry_v
         .fini = fini,
         .flag_index = flag_index,
         .explain = explain,
+        .reload = reload,
         .status = status,
         .refresh = refresh,
     };

@@ -43,6 +43,12 @@ size_t hf_registry_bytes(const struct hf_settings *settings);
 void hf_registry_open(struct hf_registry *registry, void *memory,
     const struct hf_settings *settings, const struct hf_lock *lock, uint32_t salt);
 
+/* Other settings from now on; the table's sizes and the flags are those of before. Values,
+ * references and backoffs stay; answers are merged anew. Requests in flight are given up: the
+ * caller has made sure that none will be completed. */
+void hf_registry_apply(
+    struct hf_registry *registry, const struct hf_settings *settings, int64_t now);
+
 /* ---- connections' side ---- */
 
 enum hf_acquire_error { HF_ACQUIRED = 0, HF_NO_HOST_SLOT, HF_NO_CONNECTION_SLOT, HF_CLOSED };

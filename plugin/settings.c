@@ -358,3 +358,42 @@ int hf_settings_flag_index(const struct hf_settings *settings, const char *name)
 {
     return hf_flag_names_find(settings->flags, settings->flag_count, name, strlen(name));
 }
+
+static bool same_flags(const struct hf_settings *one, const struct hf_settings *other)
+{
+    if (one->flag_count != other->flag_count)
+        return false;
+    for (uint32_t i = 0; i < one->flag_count; i++) {
+        if (strcmp(one->flags[i], other->flags[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* For the kinds that rows with `restart` have. */
+static bool is_same(const struct hf_setting_row *row, const struct hf_settings *one,
+    const struct hf_settings *other)
+{
+    if (row->kind == HF_KIND_FLAGS)
+        return same_flags(one, other);
+    return memcmp((const char *)one + row->member, (const char *)other + row->member,
+               sizeof(uint32_t)) == 0;
+}
+
+bool hf_settings_refuse_restart(const struct hf_settings *current, const struct hf_settings *wanted,
+    char *error, size_t error_size)
+{
+    char keys[128] = "";
+
+    for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
+        const struct hf_setting_row *row = &hf_settings_table[i];
+        size_t length = strlen(keys);
+        if (row->restart && !is_same(row, current, wanted))
+            snprintf(
+                keys + length, sizeof(keys) - length, "%s%s", length > 0 ? ", " : "", row->key);
+    }
+    if (keys[0] != '\0' && error != NULL && error_size > 0)
+        snprintf(error, error_size,
+            "%s: a change needs a restart of the host program; nothing was reloaded", keys);
+    return keys[0] != '\0';
+}

@@ -53,6 +53,11 @@ int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_s
 
 void hf_settings_destroy(struct hf_settings *settings); /* NULL is fine */
 
+/* Whether `wanted` changes a setting of `current` that needs a restart of the host program. Then
+ * error names all of these, as in hf_settings_set. */
+bool hf_settings_refuse_restart(const struct hf_settings *current, const struct hf_settings *wanted,
+    char *error, size_t error_size);
+
 /* Merges what a service sent into what is answered: the value where sent, else the default, and an
  * override over all; enabled = off: as if nothing was sent. */
 uint64_t hf_settings_merge(const struct hf_settings *settings, uint64_t sent, uint64_t on);

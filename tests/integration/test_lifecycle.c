@@ -128,6 +128,7 @@ static void test_release_with_linger(void)
     CHECK(HF_WAIT_UNTIL(!has_entry(), BOUND_MS));
     CHECK(hf_wait_now_ms() - released_ms >= LINGER_MS - TICK_MS);
     CHECK_INT_EQ(requests(), 1);
+    CHECK(HF_WAIT_UNTIL(hf_wait_now_ms() - released_ms > LINGER_MS + TICK_MS, BOUND_MS));
     first = connect_service();
     CHECK(HF_WAIT_UNTIL(is_known(first), BOUND_MS));
     CHECK_INT_EQ(requests(), 2);

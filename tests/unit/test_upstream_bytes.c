@@ -69,6 +69,17 @@ static const char *fault_of(const char *name, const struct hf_upstream_key *key)
     return NULL;
 }
 
+/* As in C, so that a failure can be printed and pasted. */
+static void quote(const char *name, char *quoted)
+{
+    for (; *name != '\0'; name++) {
+        bool plain = *name >= ' ' && *name <= '~' && *name != '"' && *name != '\\';
+
+        quoted += sprintf(quoted, plain ? "%c" : "\\x%02x", (unsigned char)*name);
+    }
+    *quoted = '\0';
+}
+
 /* Gives the string a memory of exactly its size, so that a sanitizer sees a read beyond it. False:
  * refused. */
 static bool try_name(const char *name)
@@ -76,13 +87,14 @@ static bool try_name(const char *name)
     static const char digits[] = "0123456789";
     const char *org_id = draw(2) == 0 ? NULL : digits + draw(10), *fault = NULL;
     struct hf_upstream_key key;
-    char *exact = strdup(name), text[512];
+    char *exact = strdup(name), quoted[1024], text[1200];
     bool accepted = hf_upstream_parse(&key, exact, 0, org_id) == NULL;
 
     free(exact);
     if (accepted)
         fault = fault_of(name, &key);
-    snprintf(text, sizeof(text), "\"%s\" %s", name, fault != NULL ? fault : "");
+    quote(name, quoted);
+    snprintf(text, sizeof(text), "\"%s\" %s", quoted, fault != NULL ? fault : "");
     CHECK_STR_EQ(fault != NULL ? text : NULL, NULL);
     return accepted;
 }
