@@ -16,9 +16,9 @@
  *     FREE --acquire--> LIVE --release--> FREE, generation + 1
  *     FREE --acquire, host asleep--> ASLEEP --awaken--> LIVE;  ASLEEP --release--> FREE
  *
- *   Every step is one compare-and-swap by whoever makes it; none needs the lock. The generation in
- *   the word counts from 0, so that untouched pages cost nothing; the handle's has the block's
- *   random base added.
+ *   Every step is one compare-and-swap by whoever makes it; none needs the lock. A free word's
+ *   generation counts from 0, so that untouched pages cost nothing; a word in use, and the handle
+ *   made with it, have the block's random base added.
  *
  * Host word:
  *
@@ -86,7 +86,7 @@ struct hf_host_entry {
 struct hf_block {
     /* Written by open alone, read by everybody. max_hosts is written last: 0 means closed. */
     _Atomic uint32_t max_connections, max_hosts;
-    _Atomic uint32_t base; /* of the generations in handles */
+    _Atomic uint32_t base; /* of the generations of connections */
     _Atomic uint32_t index_mask;
     _Atomic uint64_t published_at, index_at, hosts_at, items_at, positions_at; /* bytes from here */
     _Atomic uint64_t fallback; /* what a handle that is not live is answered */
@@ -134,10 +134,9 @@ static inline bool hf_registry_is_closed(struct hf_registry *registry)
 }
 
 /* The connection word that a handle stands for, if it is in the given state, less its host. */
-static inline uint64_t hf_handle_word(struct hf_block *block, hf_handle handle, uint32_t state)
+static inline uint64_t hf_handle_word(hf_handle handle, uint32_t state)
 {
-    uint32_t base = atomic_load_explicit(&block->base, memory_order_relaxed);
-    return (uint64_t)((uint32_t)(handle >> 32) - base) << 32 | (uint64_t)state << 28;
+    return (handle & ~0xffffffffull) | (uint64_t)state << 28;
 }
 
 #define HF_READ_ASLEEP (-1)
@@ -154,14 +153,14 @@ static inline int hf_registry_read(struct hf_registry *registry, hf_handle handl
         return 0;
     if (index < atomic_load_explicit(&block->max_connections, memory_order_acquire)) {
         uint64_t word = atomic_load_explicit(&block->connections[index], memory_order_acquire);
-        uint64_t other = word ^ hf_handle_word(block, handle, HF_CONN_LIVE);
+        uint64_t other = word ^ hf_handle_word(handle, HF_CONN_LIVE);
         if (other <= HF_CONN_HOST_MASK) {
             uint64_t answers = atomic_load_explicit(
                 hf_block_published(block, (uint32_t)other), memory_order_acquire);
             uint64_t again = atomic_load_explicit(&block->connections[index], memory_order_relaxed);
             if (again == word)
                 return (int)(answers >> flag & 1);
-        } else if ((word ^ hf_handle_word(block, handle, HF_CONN_ASLEEP)) <= HF_CONN_HOST_MASK) {
+        } else if ((word ^ hf_handle_word(handle, HF_CONN_ASLEEP)) <= HF_CONN_HOST_MASK) {
             return HF_READ_ASLEEP;
         }
     }

@@ -88,17 +88,21 @@ void hf_instance_stop(struct hf_instance *instance)
 
 void hf_instance_apply(struct hf_instance *instance, struct hf_settings *settings, int64_t now)
 {
+    struct hf_settings *before = instance->settings;
+
     hf_registry_apply(&instance->registry, settings, now);
-    hf_settings_destroy(instance->settings);
     instance->settings = settings;
+    hf_settings_destroy(before); /* not before: a fork may come at any moment */
     open_worker(instance);
 }
 
 void hf_instance_down(struct hf_instance *instance)
 {
+    struct hf_settings *before = instance->settings;
+
     close_registry(instance);
-    hf_settings_destroy(instance->settings);
     instance->settings = NULL;
+    hf_settings_destroy(before);
     hf_fetch_global_cleanup();
 }
 

@@ -187,8 +187,7 @@ static void start_anew_after_fork(void)
     use = fresh_rwlock;
     in_callback = false;
     memset(&refusals, 0, sizeof(refusals));
-    if (life == CLOSING)
-        life = UP; /* it was the parent that was closing */
+    life = cache.settings != NULL ? UP : DOWN; /* another thread may have been in init or fini */
     hf_instance_forked(&cache);
 }
 

@@ -83,15 +83,15 @@ static struct hf_host_entry *find_and_pin(struct hf_block *block, const struct h
 static bool claim_from(
     struct hf_block *block, uint32_t capacity, uint64_t content, hf_handle *handle)
 {
-    uint32_t index = probe < capacity ? probe : probe % capacity;
+    uint32_t index = probe < capacity ? probe : probe % capacity, base = HF_LOAD(block->base);
 
     for (uint32_t tries = 0; tries < capacity; tries++) {
         uint64_t word = HF_LOAD(block->connections[index]);
         while ((uint32_t)word == HF_CONN_FREE) {
-            if (HF_SWAP(block->connections[index], word, word | content)) {
-                uint32_t generation = (uint32_t)(word >> 32);
+            uint64_t generation = (uint64_t)((uint32_t)(word >> 32) + base) << 32;
+            if (HF_SWAP(block->connections[index], word, generation | content)) {
                 probe = index + 1;
-                *handle = (uint64_t)(generation + HF_LOAD(block->base)) << 32 | (index + 1);
+                *handle = generation | (index + 1);
                 return true;
             }
         }
@@ -119,7 +119,7 @@ static bool claim(struct hf_block *block, uint64_t content, hf_handle *handle)
 
 static bool give_back(struct hf_block *block, uint32_t index, uint64_t word)
 {
-    uint64_t next = (uint64_t)((uint32_t)(word >> 32) + 1) << 32;
+    uint64_t next = (uint64_t)((uint32_t)(word >> 32) - HF_LOAD(block->base) + 1) << 32;
 
     if (!atomic_compare_exchange_strong(&block->connections[index], &word, next))
         return false;
@@ -192,8 +192,8 @@ static uint64_t connection_word(struct hf_block *block, hf_handle handle)
     if (index >= HF_LOAD(block->max_connections))
         return 0;
     word = HF_LOAD(block->connections[index]);
-    if ((word ^ hf_handle_word(block, handle, HF_CONN_LIVE)) <= HF_CONN_HOST_MASK ||
-        (word ^ hf_handle_word(block, handle, HF_CONN_ASLEEP)) <= HF_CONN_HOST_MASK)
+    if ((word ^ hf_handle_word(handle, HF_CONN_LIVE)) <= HF_CONN_HOST_MASK ||
+        (word ^ hf_handle_word(handle, HF_CONN_ASLEEP)) <= HF_CONN_HOST_MASK)
         return (word & HF_CONN_HOST_MASK) < HF_LOAD(block->max_hosts) ? word : 0;
     return 0;
 }
