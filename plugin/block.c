@@ -41,14 +41,13 @@ size_t hf_registry_bytes(const struct hf_settings *settings)
     return lay_out(settings).end;
 }
 
-void hf_registry_open(struct hf_registry *registry, void *memory,
-    const struct hf_settings *settings, const struct hf_lock *the_lock, uint32_t salt)
+void hf_registry_open(
+    struct hf_registry *registry, void *memory, const struct hf_settings *settings, uint32_t salt)
 {
     struct hf_block *block = memory;
     struct layout at = lay_out(settings);
 
     registry->settings = settings;
-    registry->lock = the_lock;
     HF_STORE(block->base, salt);
     HF_STORE(block->index_mask, at.index_size - 1);
     HF_STORE(block->published_at, at.published_at);

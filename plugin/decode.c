@@ -85,8 +85,10 @@ static struct json_object *parse(const char *body, size_t length, const char **r
         *refused = "its values are nested too deep";
     else if (error == json_tokener_continue)
         *refused = "its JSON ends too early";
-    else if (error != json_tokener_success || json_tokener_get_parse_end(tokener) != length)
+    else if (error != json_tokener_success)
         *refused = "it is no JSON";
+    else if (json_tokener_get_parse_end(tokener) != length)
+        *refused = "out of memory"; /* json-c gives up without an error then */
     json_tokener_free(tokener);
     return root;
 }

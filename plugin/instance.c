@@ -46,8 +46,7 @@ static uint32_t draw_salt(void)
 
 static void open_registry(struct hf_instance *instance)
 {
-    hf_registry_open(&instance->registry, instance->memory.start, instance->settings,
-        &instance->registry_lock, draw_salt());
+    hf_registry_open(&instance->registry, instance->memory.start, instance->settings, draw_salt());
 }
 
 static void open_worker(struct hf_instance *instance)

@@ -27,7 +27,7 @@ struct hf_block;
 struct hf_registry {
     _Atomic(struct hf_block *) block; /* never NULL once opened; all zero: closed */
     const struct hf_settings *settings; /* borrowed; constant between open and close */
-    const struct hf_lock *lock; /* borrowed */
+    const struct hf_lock *lock; /* borrowed; set by its owner before the first open, for good */
 };
 
 /* A connection's reference: generation << 32 | index + 1. 0 is none. */
@@ -40,8 +40,8 @@ size_t hf_registry_bytes(const struct hf_settings *settings);
 /* Makes the zeroed memory a registry without hosts. salt: a random number, so that handles of an
  * earlier life do not fit. Nothing may be in use (acquire and read may be called: they find it
  * closed until the end). */
-void hf_registry_open(struct hf_registry *registry, void *memory,
-    const struct hf_settings *settings, const struct hf_lock *lock, uint32_t salt);
+void hf_registry_open(
+    struct hf_registry *registry, void *memory, const struct hf_settings *settings, uint32_t salt);
 
 /* Other settings from now on; the table's sizes and the flags are those of before. Values,
  * references and backoffs stay; answers are merged anew. Requests in flight are given up: the

@@ -208,6 +208,7 @@ static int run(const char *path)
     raise_descriptor_limit();
     status = hf_proxy_run(config);
     hf_flags_unload();
+    hf_log(HF_LOG_INFO, "ended with status %d", status);
     return status;
 }
 

@@ -174,8 +174,8 @@ static void on_reload(uv_signal_t *handle, int number)
     hf_log(HF_LOG_INFO, "SIGHUP: reading %s again", proxy.config->path);
     config = hf_config_read(proxy.config->path, log_problem, NULL);
     if (config && reload(config, error, sizeof(error)) == HF_OK) {
-        hf_log(
-            HF_LOG_INFO, "the new configuration is running, %zu upstreams", config->upstream_count);
+        hf_log(HF_LOG_INFO, "the new configuration is running: %zu upstream(s)",
+            config->upstream_count);
         return;
     }
     if (config)
@@ -237,19 +237,24 @@ static void on_end(uv_signal_t *handle, int number)
     }
 }
 
-/* The last loop thread that ends closes what keeps the main loop running. */
-static void on_loop_ended(uv_async_t *handle)
+/* What keeps the main loop running. */
+static void close_handles(void)
 {
-    (void)handle;
-    for (size_t i = 0; i < proxy.loop_count; i++)
-        if (!hf_loop_has_ended(&proxy.loops[i]))
-            return;
     uv_close((uv_handle_t *)&proxy.on_hup, NULL);
     uv_close((uv_handle_t *)&proxy.on_term, NULL);
     uv_close((uv_handle_t *)&proxy.on_int, NULL);
     uv_close((uv_handle_t *)&proxy.deadline, NULL);
     uv_close((uv_handle_t *)&proxy.loop_ended, NULL);
     hf_status_close();
+}
+
+static void on_loop_ended(uv_async_t *handle)
+{
+    (void)handle;
+    for (size_t i = 0; i < proxy.loop_count; i++)
+        if (!hf_loop_has_ended(&proxy.loops[i]))
+            return;
+    close_handles();
 }
 
 static void start_handles(void)
@@ -297,36 +302,50 @@ static int start_loops(const struct hf_config *config, char *error, size_t error
     return HF_OK;
 }
 
-/* A program that could not start ends at once: the kernel closes what was opened. */
-static int fail_to_start(const char *error)
+static void join_loops(void)
 {
-    hf_log(HF_LOG_ERROR, "%s", error);
-    hf_status_close();
-    uv_run(&proxy.uv, UV_RUN_NOWAIT);
-    return 1;
+    for (size_t i = 0; i < proxy.loop_count; i++)
+        hf_loop_join(&proxy.loops[i]);
+    free(proxy.loops);
+    proxy.loop_count = 0;
+}
+
+/* Takes back what a start that failed has begun. */
+static void abandon(struct hf_config *config, struct hf_listener **listeners)
+{
+    if (listeners)
+        close_listeners(listeners, config->upstream_count, NULL, 0);
+    for (size_t i = 0; i < proxy.loop_count; i++)
+        hf_loop_post_drain(&proxy.loops[i], false);
+    join_loops();
+    close_handles();
+    proxy.config = config;
 }
 
 int hf_proxy_run(struct hf_config *config)
 {
     char error[ERROR_SIZE] = "";
-    struct hf_listener **listeners;
+    struct hf_listener **listeners = NULL;
+    bool started;
 
     start_handles();
-    if (prepare(config, &listeners, error, sizeof(error)) != HF_OK ||
-        start_loops(config, error, sizeof(error)) != HF_OK)
-        return fail_to_start(error);
-    apply(config, listeners);
-    hf_log(HF_LOG_INFO, "hostflags-host %s is running: %zu upstreams, %zu threads, plugin %s",
-        HF_VERSION, config->upstream_count, proxy.loop_count,
-        config->plugin.name ? config->plugin.library : "none");
+    started = prepare(config, &listeners, error, sizeof(error)) == HF_OK &&
+        start_loops(config, error, sizeof(error)) == HF_OK;
+    if (started) {
+        apply(config, listeners);
+        hf_log(HF_LOG_INFO,
+            "hostflags-host %s is running: %zu upstream(s), %zu thread(s), plugin: %s", HF_VERSION,
+            config->upstream_count, proxy.loop_count,
+            config->plugin.name ? config->plugin.library : "none");
+    } else {
+        hf_log(HF_LOG_ERROR, "%s", error);
+        abandon(config, listeners);
+    }
     uv_run(&proxy.uv, UV_RUN_DEFAULT);
-
-    for (size_t i = 0; i < proxy.loop_count; i++)
-        hf_loop_join(&proxy.loops[i]);
-    free(proxy.loops);
+    if (started)
+        join_loops();
     hf_telemetry_stop();
     hf_config_release(proxy.config);
     uv_loop_close(&proxy.uv);
-    hf_log(HF_LOG_INFO, "ended");
-    return 0;
+    return started ? 0 : 1;
 }

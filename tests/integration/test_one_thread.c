@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "tests/integration/settled.h"
 #include "tests/support/fds.h"
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"
@@ -15,19 +16,6 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct hf_plugin *plugin;
-static int threads_alone; /* of this program when it starts */
-
-/* Threads of the test before this one, just joined, may still be listed. */
-static void settle(void)
-{
-    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads_alone, BOUND_MS));
-}
-
-static struct hf_flag_service *start_service(void)
-{
-    settle();
-    return hf_flag_service_start(NULL);
-}
 
 #define MANY_HOSTS 1000
 
@@ -50,7 +38,7 @@ static void test_one_thread(void)
     struct hf_flag_service *service;
     int threads;
 
-    service = start_service();
+    service = hf_settled_service();
     threads = hf_fds_threads(0);
     CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
     CHECK_INT_EQ(hf_fds_threads(0), threads);
@@ -79,14 +67,14 @@ static void test_never_more_threads(void)
 {
     int most = 0;
 
-    settle();
+    hf_settle();
     CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
     connect_many("http://127.0.0.1:1", 0, MANY_HOSTS);
     for (size_t i = 0; i < MANY_HOSTS; i++) {
         if (!CHECK(HF_WAIT_UNTIL(has_failed(many[i], &most), BOUND_MS)))
             break;
     }
-    CHECK_INT_EQ(most, threads_alone + 1);
+    CHECK_INT_EQ(most, hf_threads_alone + 1);
     plugin->fini();
 }
 
@@ -97,7 +85,7 @@ static const struct hf_test tests[] = {
 
 int main(int argc, char **argv)
 {
-    threads_alone = hf_fds_threads(0);
+    hf_settled_init();
     plugin = hf_test_host_load(NULL);
     if (!plugin)
         return 1;

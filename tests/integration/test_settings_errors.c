@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/integration/settled.h"
 #include "tests/support/fds.h"
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"
@@ -18,14 +19,6 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct hf_plugin *plugin;
-static int threads_alone; /* of this program when it starts */
-
-/* Threads of the test before this one, just joined, may still be listed. */
-static struct hf_flag_service *start_service(void)
-{
-    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads_alone, BOUND_MS));
-    return hf_flag_service_start(NULL);
-}
 
 /* ---- what is wrong, and what the error has to name ---- */
 
@@ -132,7 +125,7 @@ static void test_second_init(void)
 
 static void test_nothing_half_started(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     int fds = hf_fds_count(0), threads = hf_fds_threads(0);
     hf_conn conn;
 
@@ -160,13 +153,13 @@ static void test_init_starts_nothing(void)
 {
     int fds = hf_fds_count(0);
 
-    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads_alone, BOUND_MS));
+    hf_settle();
     CHECK_INT_EQ(hf_test_init(plugin, "flags = a\n"), HF_OK);
     CHECK_INT_EQ(hf_fds_count(0), fds);
-    CHECK_INT_EQ(hf_fds_threads(0), threads_alone);
+    CHECK_INT_EQ(hf_fds_threads(0), hf_threads_alone);
     plugin->fini();
     CHECK_INT_EQ(hf_fds_count(0), fds);
-    CHECK_INT_EQ(hf_fds_threads(0), threads_alone);
+    CHECK_INT_EQ(hf_fds_threads(0), hf_threads_alone);
 }
 
 /* ---- the error buffer ---- */
@@ -213,7 +206,7 @@ static void test_ugly_values(void)
 
 static void test_all_overridden(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     int threads = hf_fds_threads(0);
     hf_conn conn;
 
@@ -237,7 +230,7 @@ static void test_all_overridden(void)
 
 static void test_one_overridden(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     hf_conn conn;
 
     hf_flag_service_set_flag(service, "a", true);
@@ -255,7 +248,7 @@ static void test_one_overridden(void)
 
 static void test_switched_off(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     int threads = hf_fds_threads(0);
     hf_conn conn;
 
@@ -293,7 +286,7 @@ static const struct hf_test tests[] = {
 
 int main(int argc, char **argv)
 {
-    threads_alone = hf_fds_threads(0);
+    hf_settled_init();
     plugin = hf_test_host_load(NULL);
     if (!plugin)
         return 1;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/integration/settled.h"
 #include "tests/support/fds.h"
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"
@@ -23,14 +24,6 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct hf_plugin *plugin;
-static int threads_alone; /* of this program when it starts */
-
-/* Threads of the test before this one, just joined, may still be listed. */
-static struct hf_flag_service *start_service(void)
-{
-    CHECK(HF_WAIT_UNTIL(hf_fds_threads(0) == threads_alone, BOUND_MS));
-    return hf_flag_service_start(NULL);
-}
 
 /* Descriptors and threads of this process, to compare with later. */
 struct census {
@@ -76,7 +69,7 @@ static void live_once(struct hf_flag_service *service)
 
 static void test_during_transfer(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     struct census before = take_census();
     hf_conn conn;
 
@@ -139,7 +132,7 @@ static void test_during_lookup(void)
 
 static void test_twice_and_before(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     struct census before = take_census();
 
     hf_flag_service_set_flag(service, "a", true);
@@ -162,7 +155,7 @@ static void test_twice_and_before(void)
 
 static void test_init_again(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     hf_conn old, conn;
 
     hf_flag_service_set_flag(service, "a", true);
@@ -210,7 +203,7 @@ static void check_all_closed(hf_conn conn, const char *url)
 
 static void test_after_fini(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     const char *url = hf_flag_service_url(service);
     size_t requests;
     hf_conn conn;
@@ -264,7 +257,7 @@ static void *hammer(void *arg)
 
 static void test_hammered(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     struct census before = take_census();
     pthread_t threads[HAMMERS];
 
@@ -294,7 +287,7 @@ static void test_hammered(void)
 
 static void test_closed_and_loaded_again(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     struct census before = take_census();
 
     hf_flag_service_set_flag(service, "a", true);
@@ -313,7 +306,7 @@ static void test_closed_and_loaded_again(void)
 /* The host closes it without fini, while the worker is busy: the object stays, so does the worker. */
 static void test_closed_without_fini(void)
 {
-    struct hf_flag_service *service = start_service();
+    struct hf_flag_service *service = hf_settled_service();
     hf_conn conn;
 
     hf_flag_service_set_flag(service, "a", true);
@@ -342,7 +335,7 @@ static const struct hf_test tests[] = {
 
 int main(int argc, char **argv)
 {
-    threads_alone = hf_fds_threads(0);
+    hf_settled_init();
     plugin = hf_test_host_load(NULL);
     if (!plugin)
         return 1;

@@ -39,6 +39,7 @@ static inline void fixture_open(struct fixture *fixture, const char *const *pair
     memset(fixture, 0, sizeof(*fixture));
     pthread_mutex_init(&fixture->mutex, NULL);
     fixture->lock = (struct hf_lock){fixture_take, fixture_give, &fixture->mutex};
+    fixture->registry.lock = &fixture->lock;
     fixture->settings = hf_settings_create();
     if (hf_settings_set(fixture->settings, "flags", "a, b, c", error, sizeof(error)) != 0)
         abort();
@@ -54,8 +55,7 @@ static inline void fixture_open(struct fixture *fixture, const char *const *pair
     fixture->bytes = (fixture->bytes + 4095) / 4096 * 4096;
     fixture->memory = aligned_alloc(4096, fixture->bytes);
     memset(fixture->memory, 0, fixture->bytes);
-    hf_registry_open(
-        &fixture->registry, fixture->memory, fixture->settings, &fixture->lock, 0x12345678);
+    hf_registry_open(&fixture->registry, fixture->memory, fixture->settings, 0x12345678);
 }
 
 #define FIXTURE_OPEN(fixture, ...) fixture_open((fixture), (const char *const[]){__VA_ARGS__, NULL})

@@ -76,7 +76,7 @@ static void test_release_of_nothing(void)
     CHECK_INT_EQ(references_of(&f, "one.example", 1000), 1);
 
     memset(f.memory, 0, f.bytes);
-    hf_registry_open(&f.registry, f.memory, f.settings, &f.lock, 0x9999);
+    hf_registry_open(&f.registry, f.memory, f.settings, 0x9999);
     hf_handle later = connect_at(&f, "one.example", 1000);
     CHECK(!hf_registry_release(&f.registry, one, 1000));
     CHECK_INT_EQ(references_of(&f, "one.example", 1000), 1);
