@@ -39,8 +39,8 @@ struct hf_loader {
  * working directory: the system's library path is never searched.
  *
  * host and settings go to the plugin's init as they are and are borrowed by its rules (host may be
- * NULL). All or nothing: on an error nothing stays loaded, and error (may be NULL when error_size is
- * 0; NUL-terminated otherwise) has one sentence that names the file, the reason and what was
+ * NULL). All or nothing: on an error nothing stays loaded, and error (may be NULL when error_size
+ * is 0; NUL-terminated otherwise) has one sentence that names the file, the reason and what was
  * expected. HF_E_SYSTEM: no such file, a directory, no permission, not a library. HF_E_ABI: a
  * library, but no plugin of this version. HF_E_STATE: the loader holds a plugin already. Anything
  * else is what the plugin's init returned. */

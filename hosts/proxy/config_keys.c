@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * config_keys.c: see config_keys.h. A key is a row of a table: adding one means a row here, a member
- * in config.h, and a line in the help text of main.c.
+ * config_keys.c: see config_keys.h. A key is a row of a table: adding one means a row here, a
+ * member in config.h, and a line in the help text of main.c.
  */
 #include "hosts/proxy/config_keys.h"
 
@@ -189,8 +189,8 @@ static void append(char **list, const char *value)
     *list = joined;
 }
 
-/* A plugin's keys are not ours: all but `library` are kept as they are. A list of flags may be longer
- * than a line can be, so `flags` appends. */
+/* A plugin's keys are not ours: all but `library` are kept as they are. A list of flags may be
+ * longer than a line can be, so `flags` appends. */
 static void set_plugin(struct hf_reading *reading, int line, const char *name, const char *value)
 {
     struct hf_config_plugin *plugin = &reading->config->plugin;

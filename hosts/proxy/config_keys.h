@@ -9,7 +9,7 @@
 
 #include "hosts/proxy/config.h"
 
-/* Which table a section's keys come from. SECTION_BAD: unknown or repeated; its keys are skipped. */
+/* Which table a section's keys come from. BAD: it is unknown or repeated; its keys are skipped. */
 enum hf_section { HF_SECTION_BAD, HF_SECTION_PROXY, HF_SECTION_UPSTREAM, HF_SECTION_PLUGIN };
 
 enum { HF_CONFIG_MAX_KEYS = 16 };

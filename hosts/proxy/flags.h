@@ -16,14 +16,14 @@
 
 #include "hosts/proxy/config.h"
 
-/* Loads the plugin that the configuration names, if any, and initialises it with its settings. On an
- * error the sentence in `error` says why, nothing stays loaded, and the result is a negative HF_E_
- * value. */
+/* Loads the plugin that the configuration names, if any, and initialises it with its settings. On
+ * an error the sentence in `error` says why, nothing stays loaded, and the result is a negative
+ * HF_E_ value. */
 int hf_flags_load(const struct hf_config *config, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
-/* Sets each upstream's `flag` from its telemetry_flag: the position of that name in the plugin's list
- * of flags. HF_E_NOTFOUND: the plugin knows no such flag, as `error` says. */
+/* Sets each upstream's `flag` from its telemetry_flag: the position of that name in the plugin's
+ * list of flags. HF_E_NOTFOUND: the plugin knows no such flag, as `error` says. */
 int hf_flags_resolve(struct hf_config *config, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 

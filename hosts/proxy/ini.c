@@ -2,11 +2,11 @@
  *
  * ini.c: see ini.h.
  *
- * libinih splits lines into sections, keys and values. It knows nothing of quotes, cuts lines at 200
- * bytes and section names at 49 without a word, takes an indented line for the continuation of the
- * line before, and does not say where it is. So the reader below, from which it takes its lines,
- * looks at each line first: it removes the comment, remembers a quoted value (the handler takes that
- * one instead of libinih's), and replaces a bad line by an empty one after reporting it.
+ * libinih splits lines into sections, keys and values. It knows nothing of quotes, cuts lines at
+ * 200 bytes and section names at 49 without a word, takes an indented line for the continuation of
+ * the line before, and does not say where it is. So the reader below, from which it takes its
+ * lines, looks at each line first: it removes the comment, remembers a quoted value (the handler
+ * takes that one instead of libinih's), and replaces a bad line by an empty one after reporting it.
  */
 #include "hosts/proxy/ini.h"
 

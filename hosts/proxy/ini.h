@@ -5,7 +5,7 @@
  * What an INI file is here:
  *   - `[section]`, `key = value`, one each line; blanks around words do not matter
  *   - comments: lines that begin with ';' or '#', and the rest of a line after a blank and ';'
- *   - a value in matching quotes ("…" or '…') is what is between them, ';' and outer blanks included
+ *   - a value in matching quotes ("…" or '…') is what is between them, also ';' and outer blanks
  *   - CRLF line ends and a UTF-8 byte order mark are accepted
  * Everything else is a problem that names the line: no '=', no ']', text after a closing quote or
  * bracket, control characters (NUL among them), a key before the first section, a line of more

@@ -2,7 +2,8 @@
  *
  * listener.h: the address on which clients of one upstream arrive. Main thread.
  *
- * Opening is apart from starting, so that a reload can try new addresses before it changes anything.
+ * Opening is apart from starting, so that a reload can try new addresses before it changes
+ * anything.
  */
 #ifndef HOSTFLAGS_PROXY_LISTENER_H
 #define HOSTFLAGS_PROXY_LISTENER_H

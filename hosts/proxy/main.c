@@ -4,8 +4,9 @@
  *
  * This is a reference, not a rival of PgBouncer. It exists so that authors of real proxies can see,
  * and copy, where a pooler calls the plugin, and so that the project's tests and demo push real
- * bytes. It knows no database protocol: it moves bytes, and so it never gives an upstream connection
- * to a second client. What it keeps in its pool are connections that nobody has used yet.
+ * bytes. It knows no database protocol: it moves bytes, and so it never gives an upstream
+ * connection to a second client. What it keeps in its pool are connections that nobody has used
+ * yet.
  *
  * To copy from it, read in this order:
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * memory.h: allocation that does not fail: without memory for some hundred bytes, the program says so
- * and aborts. Blocks are freed with free(). Any thread.
+ * memory.h: allocation that does not fail: without memory for some hundred bytes, the program says
+ * so and aborts. Blocks are freed with free(). Any thread.
  */
 #ifndef HOSTFLAGS_PROXY_MEMORY_H
 #define HOSTFLAGS_PROXY_MEMORY_H

@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-/* The number of insertions, deletions, substitutions and swaps of neighbours that turn one word into
- * the other, each place touched once (optimal string alignment, the restricted form of the
+/* The number of insertions, deletions, substitutions and swaps of neighbours that turn one word
+ * into the other, each place touched once (optimal string alignment, the restricted form of the
  * Damerau-Levenshtein distance). Words are compared up to their 63rd byte. */
 size_t hf_nearest_distance(const char *one, const char *other);
 

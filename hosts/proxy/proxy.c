@@ -184,8 +184,8 @@ static void on_reload(uv_signal_t *handle, int number)
     hf_config_release(config);
 }
 
-/* A loop that is still busy now is waiting for the name server inside the C library: nothing of ours
- * can end that, so the process ends around it. */
+/* A loop that is still busy now is waiting for the name server inside the C library: nothing of
+ * ours can end that, so the process ends around it. */
 static void give_up(void)
 {
     hf_log(HF_LOG_WARNING, "a thread still waits for the name server; ending without it");

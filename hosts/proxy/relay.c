@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * relay.c: see relay.h. Most bytes are written at once from the buffer they were read into; only the
- * rest that the receiver's socket does not take is copied to the heap, as a uv_write_t followed by
- * its bytes.
+ * relay.c: see relay.h. Most bytes are written at once from the buffer they were read into; only
+ * the rest that the receiver's socket does not take is copied to the heap, as a uv_write_t followed
+ * by its bytes.
  */
 #include "hosts/proxy/relay.h"
 
@@ -125,7 +125,7 @@ void hf_relay_start(struct hf_relay *relay, const char *early, size_t early_leng
     int status;
 
     relay->from->data = relay;
-    if (early_length > 0) {
+    if (early && early_length > 0) {
         relay->bytes += early_length;
         enqueue(relay, early, early_length);
     }

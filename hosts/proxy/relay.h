@@ -5,8 +5,8 @@
  *     client --- up ---> upstream
  *     client <-- down -- upstream
  *
- * Back-pressure: what the receiver does not take at once is copied and queued; above 256 kB of it the
- * sender is no longer read, and from 64 kB down it is again. So a slow receiver costs that much
+ * Back-pressure: what the receiver does not take at once is copied and queued; above 256 kB of it
+ * the sender is no longer read, and from 64 kB down it is again. So a slow receiver costs that much
  * memory and no more, whatever is sent.
  *
  * Half-close: the sender's FIN is forwarded when everything before it is, and the other direction

@@ -3,8 +3,8 @@
  * server.h: one connection to an upstream server, with its reference to the server's flags.
  *
  * This is where the plugin's contract is kept: the reference is taken when the connection has been
- * established and given back when it is closed, whoever closes it and why. Whether the plugin grants
- * one makes no difference to the connection.
+ * established and given back when it is closed, whoever closes it and why. Whether the plugin
+ * grants one makes no difference to the connection.
  *
  *     open --> resolve --> connect --+--> established: the owner's `opened`
  *                 |           |      |          | read while nobody uses it (below)
@@ -14,8 +14,8 @@
  * Between `opened` and hf_server_take the connection is idle in a pool. It is read then, to notice
  * its end; what a server that speaks first says meanwhile (64 kB at most) is kept for its client.
  *
- * The owner is a pool or a session; hf_server_set_owner passes the connection on. Each server counts
- * as a member of its pool (pool.h) from open to close. Loop thread.
+ * The owner is a pool or a session; hf_server_set_owner passes the connection on. Each server
+ * counts as a member of its pool (pool.h) from open to close. Loop thread.
  */
 #ifndef HOSTFLAGS_PROXY_SERVER_H
 #define HOSTFLAGS_PROXY_SERVER_H
@@ -32,7 +32,7 @@ struct hf_server;
 
 struct hf_server_events {
     void (*opened)(void *owner, struct hf_server *server);
-    /* Could not be opened, or has ended while idle. The owner calls close. The reason is borrowed. */
+    /* Could not be opened, or has ended while idle. The owner calls close. reason: borrowed. */
     void (*lost)(void *owner, struct hf_server *server, const char *reason);
     /* The last call: the server's handles are gone. NULL: not of interest. */
     void (*closed)(void *owner);

@@ -189,6 +189,6 @@ void hf_session_end_all(struct hf_loop *loop)
 {
     struct hf_session *session;
 
-    DL_FOREACH(loop->sessions, session)
-    end(session);
+    for (session = loop->sessions; session; session = session->next)
+        end(session);
 }

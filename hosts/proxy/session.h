@@ -7,8 +7,9 @@
  * The session ends when both directions have ended; when either side breaks (then what was not
  * delivered is lost, as with any reset); when nothing moves for half_close_timeout after one
  * direction has ended (a peer that is gone for good looks like one that has only stopped sending);
- * or when the proxy has drained for too long. At its end the flag is read and, where it is on, a line
- * of telemetry is written; then the upstream connection is closed, which gives its reference back.
+ * or when the proxy has drained for too long. At its end the flag is read and, where it is on, a
+ * line of telemetry is written; then the upstream connection is closed, which gives its reference
+ * back.
  *
  * Sessions free themselves. Loop thread.
  */

@@ -143,7 +143,7 @@ void hf_status_close(void)
         return;
     is_open = false;
     uv_close((uv_handle_t *)&server, NULL);
-    DL_FOREACH(answers, answer)
-    if (!uv_is_closing((uv_handle_t *)&answer->pipe))
-        uv_close((uv_handle_t *)&answer->pipe, on_closed);
+    for (answer = answers; answer; answer = answer->next)
+        if (!uv_is_closing((uv_handle_t *)&answer->pipe))
+            uv_close((uv_handle_t *)&answer->pipe, on_closed);
 }

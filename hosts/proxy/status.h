@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * status.h: a Unix socket that tells what the plugin knows: each connection gets the plugin's status
- * as JSON and a newline, and is closed.
+ * status.h: a Unix socket that tells what the plugin knows: each connection gets the plugin's
+ * status as JSON and a newline, and is closed.
  *
  *     socat - UNIX-CONNECT:/run/hostflags-host.sock
  *
@@ -18,8 +18,8 @@
 int hf_status_open(uv_loop_t *loop, const char *path, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
-/* Closes it, with answers that are not complete, and removes the path; the loop has to run once more.
- * Does nothing when it is not open. */
+/* Closes it, with answers that are not complete, and removes the path; the loop has to run once
+ * more. Does nothing when it is not open. */
 void hf_status_close(void);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * telemetry.c: see telemetry.h. One mutex guards everything in `queue`; the descriptor is written to
- * without it, by the writer thread alone. Before each write the thread waits until the descriptor
- * takes at least one line without blocking (a pipe is writable when 4096 bytes are free, and lines
- * are shorter), so that it can always be stopped.
+ * telemetry.c: see telemetry.h. One mutex guards everything in `queue`; the descriptor is written
+ * to without it, by the writer thread alone. Before each write the thread waits until the
+ * descriptor takes at least one line without blocking (a pipe is writable when 4096 bytes are free,
+ * and lines are shorter), so that it can always be stopped.
  */
 #include "hosts/proxy/telemetry.h"
 

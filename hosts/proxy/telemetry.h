@@ -27,8 +27,8 @@ struct hf_telemetry_line {
     double duration_ms, upstream_connect_ms;
 };
 
-/* Opens a destination: "-" (stdout), "stderr", or a file, which is appended to. Returns a descriptor
- * for the caller to pass on or to close, or HF_E_SYSTEM with a sentence in error. */
+/* Opens a destination: "-" (stdout), "stderr", or a file, which is appended to. Returns a
+ * descriptor for the caller to pass on or to close, or HF_E_SYSTEM with a sentence in error. */
 int hf_telemetry_open(const char *destination, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 

@@ -11,7 +11,7 @@
 
 #include "host_api.h"
 
-/* Reads digits; returns what follows them, or NULL: there are none, or their number is too large. */
+/* Reads digits; returns what follows them. NULL: there are none, or their number is too large. */
 static const char *read_digits(const char *text, int64_t *number)
 {
     int64_t sum = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * plugin_counting.c: a scripted plugin for tests of hosts. It asks no service; it counts, exactly and
- * unforgivingly, what the host does with its references.
+ * plugin_counting.c: a scripted plugin for tests of hosts. It asks no service; it counts, exactly
+ * and unforgivingly, what the host does with its references.
  *
  * Settings: `flags` (names, comma separated), `on_while` (all flags are on while this file exists),
  * `refuse_init` (init fails with this text). Any other key is an error. Upstream names with a blank

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * plugin_newer.c: made later: its table goes on after the members that this version knows, and its
- * minor version is higher. It looks only at those members of hf_host that fit into the size the host
- * gave, and reports over its log how many bytes that were.
+ * minor version is higher. It looks only at those members of hf_host that fit into the size the
+ * host gave, and reports over its log how many bytes that were.
  */
 #include <stdio.h>
 

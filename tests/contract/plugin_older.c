@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * plugin_older.c: made when the table ended at fini. What follows in memory is not part of it: a host
- * that looks beyond the size finds a function that ends the program.
+ * plugin_older.c: made when the table ended at fini. What follows in memory is not part of it: a
+ * host that looks beyond the size finds a function that ends the program.
  */
 #include <stdlib.h>
 

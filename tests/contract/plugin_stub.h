@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * plugin_stub.h: a plugin that does nothing, for the plugins of this directory that are wrong, older
- * or newer: each includes this file and changes one thing.
+ * plugin_stub.h: a plugin that does nothing, for the plugins of this directory that are wrong,
+ * older or newer: each includes this file and changes one thing.
  */
 #ifndef HOSTFLAGS_TESTS_CONTRACT_PLUGIN_STUB_H
 #define HOSTFLAGS_TESTS_CONTRACT_PLUGIN_STUB_H

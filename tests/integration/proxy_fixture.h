@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * proxy_fixture.h: what the tests of the proxy share: a running hostflags-host in a temporary
- * directory, with listeners on free ports, and the counts of its plugin, read from its status socket.
+ * directory, with listeners on free ports, and the counts of its plugin, read from its status
+ * socket.
  *
  *     struct proxy proxy;
- *     if (!proxy_start(&proxy, "[upstream:a]\nlisten = 127.0.0.1:0\nconnect = 127.0.0.1:%u\n", port))
+ * if (!proxy_start(&proxy, "[upstream:a]\nlisten = 127.0.0.1:0\nconnect = 127.0.0.1:%u\n", port))
  *         return;
  *     … proxy_port(&proxy, "a") … proxy_references(&proxy, "127.0.0.1") …
  *     proxy_stop(&proxy);
  *
- * The sections [proxy] (2 threads, the status socket, telemetry to a file) and [plugin:counting] come
- * from here. Main thread.
+ * The sections [proxy] (2 threads, the status socket, telemetry to a file) and [plugin:counting]
+ * come from here. Main thread.
  */
 #ifndef HOSTFLAGS_TESTS_INTEGRATION_PROXY_FIXTURE_H
 #define HOSTFLAGS_TESTS_INTEGRATION_PROXY_FIXTURE_H
@@ -70,7 +71,8 @@ FIXTURE void proxy_prepare(struct proxy *proxy)
     proxy->on = hf_tmpdir_path(proxy->directory, "on");
 }
 
-FIXTURE void proxy_write_config_v(struct proxy *proxy, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) FIXTURE void proxy_write_config_v(
+    struct proxy *proxy, const char *format, va_list arguments)
 {
     char upstreams[4096], text[8192], plugin[1024];
 
@@ -135,7 +137,7 @@ __attribute__((format(printf, 2, 3))) FIXTURE bool proxy_start(
     return false;
 }
 
-/* Waits for the end of a program that was told to end: status 0, every reference given back once. */
+/* Waits for the end of a program that was told to end: status 0, every reference given back. */
 FIXTURE void proxy_check_end(struct proxy *proxy)
 {
     int status = -1;

@@ -5,12 +5,13 @@
  *
  *     run_blackhole PLUGIN
  *
- * Connects, waits until the look-up has reached the name server, calls fini, prints "fini took N ms"
- * and ends, with the resolver's thread still waiting. Exit status 77: the machine does not allow
- * this, and the reason is printed.
+ * Connects, waits until the look-up has reached the name server, prints "inheritable descriptors:
+ * N" (how many more than before), calls fini, prints "fini took N ms" and ends, with the resolver's
+ * thread still waiting. Exit status 77: the machine does not allow this, and the reason is printed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -20,7 +21,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/support/fds.h"
 #include "tests/support/host.h"
 #include "tests/support/tmpdir.h"
 #include "tests/support/wait_until.h"
@@ -28,6 +28,7 @@
 #define BOUND_MS 30000
 #define NAME_SERVER "127.0.0.77"
 #define NOT_ALLOWED 77
+#define MOST_DESCRIPTORS 1024
 
 static void skip(const char *what)
 {
@@ -73,8 +74,22 @@ static int bind_name_server(void)
     return fd;
 }
 
+/* Open descriptors that are not close-on-exec. */
+static int count_inheritable(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < MOST_DESCRIPTORS; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+
+        count += flags >= 0 && (flags & FD_CLOEXEC) == 0;
+    }
+    return count;
+}
+
 int main(int argc, char **argv)
 {
+    int inheritable = count_inheritable();
     const struct hf_plugin *plugin;
     struct pollfd query = {.events = POLLIN};
     int64_t started_ms;
@@ -94,6 +109,7 @@ int main(int argc, char **argv)
         return 4;
     if (plugin->is_enabled(conn, 0) != 0 || hf_test_explain(plugin, conn, 0).next_refresh_ms != 0)
         return 5;
+    printf("inheritable descriptors: %d\n", count_inheritable() - inheritable);
     started_ms = hf_wait_now_ms();
     plugin->fini();
     printf("fini took %lld ms\n", (long long)(hf_wait_now_ms() - started_ms));

@@ -284,8 +284,8 @@ static void test_bytes(void)
 /* ---- too much ---- */
 
 #define LIMIT "1MB"
-#define BOMB_MIB 256
-#define GROWTH_MAX_KB (48 * 1024)
+#define BOMB_MIB 128
+#define GROWTH_MAX_KB (32 * 1024)
 
 /* The most memory this process has had since reset_peak(), in kB. */
 static long peak_kb(void)
@@ -358,7 +358,7 @@ static size_t pour(int fd, const char *head)
 
 static void test_large(void)
 {
-    static const char *const heads[] = {"HTTP/1.1 200 OK\r\nContent-Length: 268435456\r\n\r\n",
+    static const char *const heads[] = {"HTTP/1.1 200 OK\r\nContent-Length: 134217728\r\n\r\n",
         "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"};
     struct gate gate;
     long before_kb;

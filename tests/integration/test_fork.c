@@ -3,8 +3,8 @@
  * Fork: a child starts with an empty cache of its own, and its parent does not notice. Children say
  * by their exit status which of their checks failed: each has a number of its own.
  */
-#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -40,8 +40,10 @@ const char *__asan_default_options(void)
     return "leak_check_at_exit=0";
 }
 void __lsan_do_leak_check(void);
+#define ASAN true
 #define CHECK_LEAKS() __lsan_do_leak_check()
 #else
+#define ASAN false
 #define CHECK_LEAKS() ((void)0)
 #endif
 
@@ -163,16 +165,9 @@ static int leave_by_exit(hf_conn inherited)
     exit(7);
 }
 
-static int do_nothing(hf_conn inherited)
-{
-    (void)inherited;
-    return 0;
-}
-
 static int only_fini(hf_conn inherited)
 {
-    plugin->fini();
-    return plugin->is_enabled(inherited, 1) == 0 ? 0 : 40;
+    return plugin->fini(), plugin->is_enabled(inherited, 1) == 0 ? 0 : 40;
 }
 
 static int fork_again(hf_conn inherited)
@@ -235,7 +230,6 @@ static void test_after_worker(void)
     CHECK_INT_EQ(run_in_child(look_and_fetch, conn), 0);
     check_parent(conn, 1);
     CHECK_INT_EQ(hf_flag_service_count(service), 3); /* the child had two lives */
-    CHECK_INT_EQ(run_in_child(do_nothing, conn), 0);
     CHECK_INT_EQ(run_in_child(only_fini, conn), 0);
     CHECK_INT_EQ(run_in_child(leave_by_exit, conn), 7);
     check_parent(conn, 1);
@@ -304,6 +298,10 @@ static void test_while_others_connect(void)
     pthread_t threads[HAMMERS];
     hf_conn conn;
 
+    if (ASAN) {
+        hf_test_skip("AddressSanitizer's allocator stays locked in a child if a thread was in it");
+        return;
+    }
     if (!start("linger = 0\n"))
         return;
     conn = hf_test_connect(plugin, url);
@@ -325,14 +323,15 @@ static void test_while_others_connect(void)
 
 /* ---- C79: descriptors of children that exec ---- */
 
-static int waiting[2]; /* the stdin of all children: nothing ever comes */
+static int to_child[2], from_child[2]; /* stdin and stdout of all of them */
 
 static pid_t spawn_by_fork(void)
 {
     pid_t child = fork();
 
     if (child == 0) {
-        dup2(waiting[0], STDIN_FILENO);
+        dup2(to_child[0], STDIN_FILENO);
+        dup2(from_child[1], STDOUT_FILENO);
         execlp("cat", "cat", (char *)NULL);
         _exit(127);
     }
@@ -347,26 +346,22 @@ static pid_t spawn_by_posix(void)
     pid_t child = -1;
 
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, waiting[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, to_child[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, from_child[1], STDOUT_FILENO);
     if (posix_spawnp(&child, name, &actions, NULL, argv, environ) != 0)
         child = -1;
     posix_spawn_file_actions_destroy(&actions);
     return child;
 }
 
-/* The kernel names the process anew after it has closed what exec closes. */
-static bool has_become_cat(pid_t child)
+/* A cat that answers has opened and closed all that it opens when it starts. */
+static bool answers(void)
 {
-    char path[64], name[16] = "";
-    FILE *file;
+    struct pollfd answer = {.fd = from_child[0], .events = POLLIN};
+    char byte = 'x';
 
-    snprintf(path, sizeof(path), "/proc/%d/comm", (int)child);
-    file = fopen(path, "re");
-    if (file && !fgets(name, sizeof(name), file))
-        name[0] = '\0';
-    if (file)
-        fclose(file);
-    return strcmp(name, "cat\n") == 0;
+    return write(to_child[1], &byte, 1) == 1 &&
+        poll(&answer, 1, (int)hf_wait_slow_ms(BOUND_MS)) == 1 && read(from_child[0], &byte, 1) == 1;
 }
 
 /* What a child has open that was started now. Caller frees. */
@@ -377,7 +372,7 @@ static char *descriptors_of_child(pid_t (*spawn)(void))
 
     if (child <= 0)
         return NULL;
-    if (CHECK(HF_WAIT_UNTIL(has_become_cat(child), BOUND_MS)))
+    if (CHECK(answers()))
         text = hf_fds_text(child);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
@@ -404,7 +399,7 @@ static void test_exec_inherits_nothing(void)
     if (!start("request_timeout = 5min\nlinger = 0\n"))
         return;
     plugin->fini();
-    if (pipe2(waiting, O_CLOEXEC) != 0)
+    if (pipe2(to_child, O_CLOEXEC) != 0 || pipe2(from_child, O_CLOEXEC) != 0)
         abort();
     expected = descriptors_of_child(spawn_by_fork);
     CHECK(expected != NULL);
@@ -420,8 +415,10 @@ static void test_exec_inherits_nothing(void)
     plugin->fini();
     check_inherits_nothing(expected);
     free(expected);
-    close(waiting[0]);
-    close(waiting[1]);
+    for (int i = 0; i < 2; i++) {
+        close(to_child[i]);
+        close(from_child[i]);
+    }
     hf_flag_service_stop(service);
 }
 

@@ -184,7 +184,7 @@ static void test_release_at_zero(void)
 
 static void test_release_twice(void)
 {
-    hf_conn first, second;
+    hf_conn first, second, third;
 
     start_service();
     start_cache("linger = 0\n");
@@ -195,6 +195,11 @@ static void test_release_twice(void)
     plugin->on_disconnect(first);
     CHECK_INT_EQ(member("references"), 1);
     CHECK_INT_EQ(plugin->is_enabled(second, A), 1);
+    third = connect_service(); /* in the slot that was given back */
+    plugin->on_disconnect(first);
+    CHECK_INT_EQ(member("references"), 2);
+    CHECK_INT_EQ(plugin->is_enabled(second, A), 1);
+    CHECK_INT_EQ(plugin->is_enabled(third, A), 1);
     CHECK_INT_EQ(requests(), 1);
     stop_all();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * test_loader.c: hosts/loader.[ch] with good, wrong, older and newer plugins (tests/contract) and with
- * files that are no plugins at all. Each refusal is compared with what its sentence has to say.
+ * test_loader.c: hosts/loader.[ch] with good, wrong, older and newer plugins (tests/contract) and
+ * with files that are no plugins at all. Each refusal is compared with what its sentence has to
+ * say.
  */
 #include <dlfcn.h>
 #include <errno.h>

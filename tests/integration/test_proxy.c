@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * test_proxy.c: bytes through the proxy, and its references: one for each upstream connection, given
- * back however that ends. The counting plugin (tests/contract) counts; it also notices a reference
- * that is given back twice.
+ * test_proxy.c: bytes through the proxy, and its references: one for each upstream connection,
+ * given back however that ends. The counting plugin (tests/contract) counts; it also notices a
+ * reference that is given back twice.
  */
 #include "tests/integration/proxy_fixture.h"
 

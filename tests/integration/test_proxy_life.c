@@ -369,7 +369,8 @@ static void test_status_socket(void)
     hf_echo_stop(echo);
 }
 
-/* Whoever asks for the status and does not read it, or never stops asking, keeps nothing from ending. */
+/* Whoever asks for the status and does not read it, or never stops asking, keeps nothing from
+ * ending. */
 static void test_status_clients(void)
 {
     struct hf_echo *echo = hf_echo_start(&loopback, 1, 0);

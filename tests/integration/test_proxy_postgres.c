@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * test_proxy_postgres.c: psql through the proxy to a real PostgreSQL server, which is made for the
- * test in a temporary directory. PostgreSQL refuses to run as root: then the server runs as the user
- * postgres, or else nobody. Without PostgreSQL's programs the tests are skipped.
+ * test in a temporary directory. PostgreSQL refuses to run as root: then the server runs as the
+ * user postgres, or else nobody. Without PostgreSQL's programs the tests are skipped.
  */
 #include "tests/integration/proxy_fixture.h"
 

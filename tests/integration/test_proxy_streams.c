@@ -186,9 +186,9 @@ static bool move_rest(int from, int to, size_t sent, size_t total)
     return received == total;
 }
 
-/* 64 MiB to a reader that does not read at first: the sender is stopped, the proxy does not grow (by
- * less than 1 MB, but sanitizers keep freed memory for a while), and everything arrives once it is
- * read. */
+/* 64 MiB to a reader that does not read at first: the sender is stopped, the proxy does not grow
+ * (by less than 1 MB, but sanitizers keep freed memory for a while), and everything arrives once it
+ * is read. */
 static void check_back_pressure(struct session *session, int from, int to)
 {
     const size_t total = 64 * 1024 * 1024;
@@ -294,7 +294,7 @@ static void test_dead_upstream(void)
     for (int i = 0; i < 4; i++)
         CHECK((accepted[i] = accept_from(listener)) >= 0);
     CHECK(HF_WAIT_UNTIL(proxy_references(&proxy, "127.0.0.1") == 4, BOUND_MS));
-    CHECK(proxy_logged(&proxy, "can be reached again"));
+    CHECK(HF_WAIT_UNTIL(proxy_logged(&proxy, "can be reached again"), BOUND_MS));
     for (int i = 0; i < 4; i++)
         close(accepted[i]);
     close(listener);
@@ -325,7 +325,8 @@ static void test_closing_upstream(void)
         }
     } while (hf_wait_nap(end_ms));
     CHECK_INT_BETWEEN(accepted, 2, 16);
-    CHECK(proxy_logged(&proxy, "lost at once an idle connection to 127.0.0.1:"));
+    CHECK(HF_WAIT_UNTIL(
+        proxy_logged(&proxy, "lost at once an idle connection to 127.0.0.1:"), BOUND_MS));
     close(listener);
     proxy_stop(&proxy);
 }

@@ -19,9 +19,25 @@
 #include "tests/support/wait_until.h"
 
 #define BOUND_MS 30000
-#define FINI_MS 2000 /* the promise */
 #define SETTINGS "flags = a, b\ndefaults = b=on\nallow_http = loopback\n"
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FINI_MS 20000
+#else
+#define FINI_MS 2000 /* the promise */
+#endif
+
+/* Two things that are meant to be so when fini runs beside readers: it puts zero pages in place of
+ * the cache's in one step, which ThreadSanitizer takes for a write to each byte; and who looked for a
+ * host before that may compare a key of the next life, but then looks at the host's word again. */
+#if defined(__SANITIZE_THREAD__)
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:hf_memory_zero\nrace:find_and_pin";
+}
+#endif
 
 static const struct hf_plugin *plugin;
 
@@ -111,22 +127,48 @@ static const char *blackhole_path(void)
     return path;
 }
 
-static void test_during_lookup(void)
+/* Its output, for the caller to free; NULL: skipped, or failed. */
+static char *run_blackhole(void)
 {
     static char reason[256];
     const char *const argv[] = {blackhole_path(), hf_test_plugin_path(), NULL};
     char *output = NULL;
-    long long took_ms = -1;
     int status = hf_process_run(argv, 2 * BOUND_MS, &output);
 
+    if (status != 77 && CHECK_INT_EQ(status, 0))
+        return output;
     if (status == 77) {
         snprintf(reason, sizeof(reason), "%s", output);
         reason[strcspn(reason, "\n")] = '\0';
         hf_test_skip(reason);
-    } else if (CHECK_INT_EQ(status, 0) &&
-        CHECK(output && sscanf(output, "fini took %lld ms", &took_ms) == 1)) {
-        CHECK_INT_BETWEEN(took_ms, 0, hf_wait_slow_ms(FINI_MS));
     }
+    free(output);
+    return NULL;
+}
+
+/* The number after a text; -1: no such text. */
+static long long number_after(const char *output, const char *text)
+{
+    const char *found = strstr(output, text);
+
+    return found ? strtoll(found + strlen(text), NULL, 10) : -1;
+}
+
+static void test_during_lookup(void)
+{
+    char *output = run_blackhole();
+
+    if (output)
+        CHECK_INT_BETWEEN(number_after(output, "fini took "), 0, hf_wait_slow_ms(FINI_MS));
+    free(output);
+}
+
+static void test_lookup_inherits_nothing(void)
+{
+    char *output = run_blackhole();
+
+    if (output)
+        CHECK_INT_EQ(number_after(output, "inheritable descriptors: "), 0);
     free(output);
 }
 
@@ -325,6 +367,8 @@ static const struct hf_test tests[] = {
         test_during_transfer},
     {"C75 fini during a TLS handshake: in time", test_during_handshake},
     {"C75 fini during a look-up whose name server never answers: in time", test_during_lookup},
+    {"C79 a child that execs during a look-up inherits no descriptor of ours",
+        test_lookup_inherits_nothing},
     {"C75 C80 fini twice, before init, after a failed init", test_twice_and_before},
     {"C76 init after fini: an empty cache that works", test_init_again},
     {"C77 every function before init and after fini: defaults, nothing else", test_after_fini},
