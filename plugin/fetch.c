@@ -34,6 +34,7 @@ struct transfer {
     size_t length, room;
     size_t header_bytes;
     bool too_large;
+    struct hf_pair look_up; /* libcurl's, while it is being started */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -104,6 +105,15 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     (void)arg;
     (void)purpose;
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* libcurl is about to make a pair of sockets for the resolver thread that it will start. */
+static int before_look_up(void *resolver, void *reserved, void *arg)
+{
+    (void)resolver;
+    (void)reserved;
+    hf_pair_expect(&((struct transfer *)arg)->look_up);
+    return 0;
 }
 
 /* ---- transfers ---- */
@@ -181,6 +191,8 @@ static int set_request(
     SET(CURLOPT_HEADERDATA, transfer);
     SET(CURLOPT_ERRORBUFFER, transfer->error);
     SET(CURLOPT_PRIVATE, transfer);
+    SET(CURLOPT_RESOLVER_START_FUNCTION, before_look_up);
+    SET(CURLOPT_RESOLVER_START_DATA, transfer);
     return 0;
 }
 
@@ -274,6 +286,9 @@ void hf_fetcher_run(struct hf_fetcher *fetcher, int64_t wait_ms)
 
     curl_multi_poll(fetcher->multi, NULL, 0, timeout, NULL);
     curl_multi_perform(fetcher->multi, &running);
+    for (struct transfer *transfer = fetcher->transfers; transfer != NULL;
+         transfer = transfer->next)
+        hf_pair_keep(&transfer->look_up);
     while ((message = curl_multi_info_read(fetcher->multi, &left)) != NULL) {
         CURLcode code = message->data.result;
         char *transfer = NULL;
@@ -305,7 +320,7 @@ struct hf_fetcher *hf_fetcher_create(
         free(fetcher);
         return NULL;
     }
-    hf_inherit_nothing(poke, fetcher->multi);
+    hf_inherit_no_wake_pair(poke, fetcher->multi);
     return fetcher;
 }
 

@@ -5,22 +5,32 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MARK_BYTES 13 /* no other pair of sockets has exactly these waiting */
 
-/* Whether fd is a Unix stream socket without close-on-exec at which exactly mark is waiting. */
-static int has_mark(int fd, const char *mark)
+/* Whether fd is a Unix stream socket without close-on-exec. */
+static bool is_inheritable(int fd)
 {
-    char waiting[MARK_BYTES];
-    int flags = fcntl(fd, F_GETFD), type = 0, domain = 0, bytes = 0;
+    int flags = fcntl(fd, F_GETFD), type = 0, domain = 0;
     socklen_t size = sizeof(int);
 
     return flags >= 0 && (flags & FD_CLOEXEC) == 0 &&
         getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX &&
-        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
-        ioctl(fd, FIONREAD, &bytes) == 0 && bytes == MARK_BYTES &&
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+}
+
+/* Whether exactly mark is waiting there. */
+static bool has_mark(int fd, const char *mark)
+{
+    char waiting[MARK_BYTES];
+    int bytes = 0;
+
+    return is_inheritable(fd) && ioctl(fd, FIONREAD, &bytes) == 0 && bytes == MARK_BYTES &&
         recv(fd, waiting, MARK_BYTES, MSG_PEEK | MSG_DONTWAIT) == MARK_BYTES &&
         memcmp(waiting, mark, MARK_BYTES) == 0;
 }
@@ -42,7 +52,7 @@ static int find_mark(const char *mark)
     return found;
 }
 
-void hf_inherit_nothing(void (*wake)(void *arg), void *arg)
+void hf_inherit_no_wake_pair(void (*wake)(void *arg), void *arg)
 {
     char ones[MARK_BYTES], mark[MARK_BYTES + 1] = "hostflagspair";
     int near, far;
@@ -62,4 +72,33 @@ void hf_inherit_nothing(void (*wake)(void *arg), void *arg)
     fcntl(far, F_SETFD, FD_CLOEXEC);
     if (recv(far, mark, MARK_BYTES, MSG_DONTWAIT) != MARK_BYTES)
         return;
+}
+
+void hf_pair_expect(struct hf_pair *pair)
+{
+    pair->ends[0] = eventfd(0, EFD_CLOEXEC);
+    pair->ends[1] = eventfd(0, EFD_CLOEXEC);
+    pair->expected = pair->ends[0] >= 0 && pair->ends[1] >= 0;
+    if (pair->ends[0] >= 0)
+        close(pair->ends[0]);
+    if (pair->ends[1] >= 0)
+        close(pair->ends[1]);
+}
+
+/* The two ends of a pair are made by one call: their inodes follow each other. */
+static bool are_twins(const int ends[2])
+{
+    struct stat one, other;
+
+    return is_inheritable(ends[0]) && is_inheritable(ends[1]) && fstat(ends[0], &one) == 0 &&
+        fstat(ends[1], &other) == 0 && one.st_ino + 1 == other.st_ino;
+}
+
+void hf_pair_keep(struct hf_pair *pair)
+{
+    if (pair->expected && are_twins(pair->ends)) {
+        fcntl(pair->ends[0], F_SETFD, FD_CLOEXEC);
+        fcntl(pair->ends[1], F_SETFD, FD_CLOEXEC);
+    }
+    pair->expected = false;
 }

@@ -60,8 +60,8 @@ struct hf_loop {
     char buffer[HF_LOOP_BUFFER_SIZE]; /* for whatever is being read: used up before the next read */
 };
 
-/* Starts the thread. 0 or a negative UV_E value. The caller's storage, zeroed, which must live until
- * join. */
+/* Starts the thread. 0 or a negative UV_E value. The caller's storage, zeroed, which must live
+ * until join. */
 int hf_loop_start(struct hf_loop *loop, int index, int count, uv_async_t *ended)
     __attribute__((warn_unused_result));
 

@@ -78,7 +78,7 @@ static const struct failure overwrites[] = {
     BODY(200, "{\"flags\":null}", HF_FETCH_PARSE, "parse"),
     BODY(200, "{}", HF_FETCH_PARSE, "parse"),
     BODY(200, "<html>Please log in</html>", HF_FETCH_PARSE, "parse"),
-    {.reply = {.body = OFF "      ", .body_len = 2 * sizeof(OFF), .fault = HF_FAULT_TRUNCATE},
+    {.reply = {.body = OFF OFF, .body_len = 2 * (sizeof(OFF) - 1), .fault = HF_FAULT_TRUNCATE},
         .last_error = HF_FETCH_CONNECT,
         .http_status = 200,
         .word = "connect"},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * What connections do all day: connect to a known host, read, disconnect. Allocations are counted by
- * a malloc of this program's own, which the plugin uses as well; system calls are forbidden to the
- * thread by a seccomp filter, which ends the process at the first one.
+ * What connections do all day: connect to a known host, read, disconnect. Allocations are counted
+ * by a malloc of this program's own, which the plugin uses as well; system calls are forbidden to
+ * the thread by a seccomp filter, which ends the process at the first one.
  */
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"

@@ -141,10 +141,10 @@ static void test_harmless_releases(void)
     hf_conn earlier, conn;
 
     start_service();
-    start_cache("linger = 0\n");
+    start_cache("linger = 0\nmax_connections = 1\n");
     earlier = connect_service();
     plugin->fini();
-    start_cache("linger = 0\n");
+    start_cache("linger = 0\nmax_connections = 1\n"); /* the same slot again */
     conn = connect_service();
     CHECK(HF_WAIT_UNTIL(is_known(conn), BOUND_MS));
     plugin->on_disconnect(earlier);

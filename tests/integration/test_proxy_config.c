@@ -291,6 +291,7 @@ static void check_bad_value(
 
 static void test_bad_numbers(void)
 {
+    char path[120] = "/";
     static const char *const numbers[] = {
         "", "0", "65", "-1", "4x", "4 threads", "0x4", "4.0", "four", "99999999999999999999"};
     static const char *const durations[] = {
@@ -305,20 +306,15 @@ static void test_bad_numbers(void)
     check_bad_value("upstream:b", "pool_size", "10001", "a whole number from 0 to 10000");
     check_bad_value("proxy", "log_level", "verbose", "error, warning, info or debug");
     check_bad_value("proxy", "status_socket", "", "the path of a Unix socket");
-    check_bad_value("proxy", "status_socket",
-        "/tmp/"
-        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
-        "89012345678901234",
-        "the path of a Unix socket, at most 107 bytes");
+    memset(path + 1, 'x', 107);
+    check_bad_value("proxy", "status_socket", path, "the path of a Unix socket, at most 107 bytes");
 }
 
 static void test_bad_addresses(void)
 {
     static const char *const listen[] = {"", "6432", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
         "127.0.0.1:-1", "127.0.0.1:x", "localhost:6432", "*:6432", "::1:6432", "[::1]", "[::1]6432",
-        "[127.0.0.1:6432", "256.0.0.1:6432",
-        "127.0.0.1:6432 "
-        "x"};
+        "[127.0.0.1:6432", "256.0.0.1:6432", "127.0.0.1:6432 x"};
     static const char *const connect[] = {"", "5432", "db", "db:", "db:0", "db:65536", "db:x",
         "d b:5432", "[db]:5432", "http://db:5432", "db:5432/x", ":5432", "user@db:5432"};
 

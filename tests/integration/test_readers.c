@@ -41,13 +41,22 @@ static void join_readers(pthread_t threads[READERS])
 
 /* ---- C51 ---- */
 
-#define FLAGS 8
-#define FLAG_NAMES "f0, f1, f2, f3, f4, f5, f6, f7"
+#define FLAGS 64
+#define STRIDE 9 /* no divisor of FLAGS: the flags are read in this order */
 #define TTL_MS 100
 #define PUBLISHES 25
 #define HOSTS 4
 
 static hf_conn hosts[HOSTS];
+
+/* "f0,f1,…" */
+static void make_names(char *names, size_t size)
+{
+    size_t length = 0;
+
+    for (int i = 0; i < FLAGS; i++)
+        length += (size_t)snprintf(names + length, size - length, "%sf%d", i ? "," : "", i);
+}
 
 static void make_document(char *document, size_t size, const char *value)
 {
@@ -59,15 +68,15 @@ static void make_document(char *document, size_t size, const char *value)
     snprintf(document + length, size - length, "]}");
 }
 
-/* Every flag twice, round and round. Two publishes of a host are 80 ms apart at least (0.80 of the
+/* Every flag once, over the whole word again and again. Two publishes of a host are 80 ms apart at least (0.80 of the
  * TTL), so that reads which took less than half of that may see one change and not a second. */
 static void read_all_flags(hf_conn conn)
 {
     int64_t started_ms = hf_wait_now_ms();
     int changes = 0, last = plugin->is_enabled(conn, 0);
 
-    for (uint32_t i = 0; i < 2 * FLAGS; i++) {
-        int now = plugin->is_enabled(conn, i % FLAGS);
+    for (uint32_t i = 0; i < FLAGS; i++) {
+        int now = plugin->is_enabled(conn, i * STRIDE % FLAGS);
 
         changes += now != last;
         last = now;
@@ -120,15 +129,16 @@ static void check_status(void)
 static void test_publish_is_whole(void)
 {
     pthread_t threads[READERS];
-    char on[1024], off[1024], org_id[8];
+    char on[4096], off[4096], names[512], org_id[8];
 
+    make_names(names, sizeof(names));
     make_document(on, sizeof(on), "true");
     make_document(off, sizeof(off), "false");
     service = hf_flag_service_start(NULL);
     hf_flag_service_set_body(service, on);
-    CHECK_INT_EQ(hf_test_init(plugin,
-                     "flags = " FLAG_NAMES "\nttl_min = %dms\nttl = %dms\nallow_http = loopback\n",
-                     TTL_MS, TTL_MS),
+    CHECK_INT_EQ(
+        hf_test_init(plugin, "flags = %s\nttl_min = %dms\nttl = %dms\nallow_http = loopback\n",
+            names, TTL_MS, TTL_MS),
         HF_OK);
     for (size_t i = 0; i < HOSTS; i++) {
         snprintf(org_id, sizeof(org_id), "%zu", i + 1);
@@ -150,7 +160,7 @@ static void test_publish_is_whole(void)
 
 /* ---- C52 ---- */
 
-#define ANSWER_AFTER_MS 2000
+#define ANSWER_AFTER_MS (2000 + hf_wait_slow_ms(500))
 
 static atomic_size_t cold_reads;
 static _Atomic hf_conn cold_conns[READERS];
@@ -173,7 +183,7 @@ static void check_cold(const char *prefetch)
 
     service = hf_flag_service_start(NULL);
     hf_flag_service_set_flag(service, "a", true);
-    hf_flag_service_set_delay(service, hf_wait_slow_ms(ANSWER_AFTER_MS));
+    hf_flag_service_set_delay(service, ANSWER_AFTER_MS);
     CHECK_INT_EQ(
         hf_test_init(plugin,
             "flags = a\nallow_http = loopback\nrequest_timeout = 5min\nprefetch = %s\n", prefetch),

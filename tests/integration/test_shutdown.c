@@ -202,16 +202,16 @@ static void test_init_again(void)
 
     hf_flag_service_set_flag(service, "a", true);
     hf_flag_service_set_flag(service, "b", false);
-    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
+    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS "max_connections = 1\n"), HF_OK);
     old = hf_test_connect(plugin, hf_flag_service_url(service));
     CHECK(HF_WAIT_UNTIL(plugin->is_enabled(old, 0) == 1, BOUND_MS));
     plugin->fini();
-    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS), HF_OK);
+    CHECK_INT_EQ(hf_test_init(plugin, SETTINGS "max_connections = 1\n"), HF_OK);
     CHECK_INT_EQ(hf_test_status_total(plugin, "hosts"), 0);
     CHECK_INT_EQ(plugin->is_enabled(old, 0), 0);
     CHECK_INT_EQ(plugin->is_enabled(old, 1), 1);
     conn = hf_test_connect(plugin, hf_flag_service_url(service));
-    plugin->on_disconnect(old); /* is not conn, though the first of its life as well */
+    plugin->on_disconnect(old); /* is not conn, though in the same slot */
     CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, 0) == 1, BOUND_MS));
     CHECK_INT_EQ(plugin->is_enabled(old, 0), 0);
     CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), 1);

@@ -140,80 +140,98 @@ static void test_crowd(void)
 
 /* ---- C14: connection slots ---- */
 
-#define KEPT 64 /* handles of the past that readers go on to read */
+#define CHURNERS 2
+#define KEPT 32 /* handles of the past that readers go on to read */
 
-static _Atomic hf_conn kept[SIDES][KEPT];
-static atomic_size_t cycles[SIDES], known_reads[SIDES];
+/* One side's handles of one thread, of which the latest may be live. */
+struct past {
+    _Atomic hf_conn conns[KEPT];
+    atomic_size_t cycles, known_reads;
+};
+
+static struct past pasts[CHURNERS][SIDES];
+
+static void read_past(int side, struct past *past)
+{
+    for (size_t i = 0; i < KEPT; i++) {
+        hf_conn conn = atomic_load(&past->conns[i]);
+
+        hf_thread_check(!is_foreign(side, conn));
+        if (is_known(side, conn))
+            atomic_fetch_add(&past->known_reads, 1);
+    }
+}
 
 /* Reads handles that are live, given back, or given back and used again. */
-static void *read_kept(void *arg)
+static void *read_pasts(void *arg)
 {
     (void)arg;
     while (!atomic_load(&stop)) {
-        for (int side = A; side < SIDES; side++) {
-            for (size_t i = 0; i < KEPT; i++) {
-                hf_conn conn = atomic_load(&kept[side][i]);
-
-                if (!hf_thread_check(!is_foreign(side, conn)))
-                    return NULL;
-                if (is_known(side, conn))
-                    atomic_fetch_add(&known_reads[side], 1);
-            }
+        for (size_t i = 0; i < CHURNERS; i++) {
+            for (int side = A; side < SIDES; side++)
+                read_past(side, &pasts[i][side]);
         }
     }
     return NULL;
 }
 
-/* Connects and disconnects; also gives back once more what it gave back long ago. */
+/* Connects and disconnects, to A and B in turn so that one has the slot of the other; also gives
+ * back once more what it gave back long ago. */
 static void *churn(void *arg)
 {
-    int side = *(int *)arg;
+    struct past *past = arg;
 
     for (size_t i = 0; !atomic_load(&stop); i++) {
+        int side = (int)(i % SIDES);
+        _Atomic hf_conn *place = &past[side].conns[i / SIDES % KEPT];
         hf_conn conn = connect_to(side);
 
-        plugin->on_disconnect(atomic_load(&kept[side][(i + 1) % KEPT]));
-        if (!hf_thread_check(conn != HF_NO_CONN) || !hf_thread_check(is_known(side, conn)))
-            return NULL;
-        atomic_store(&kept[side][i % KEPT], conn);
-        atomic_fetch_add(&cycles[side], 1);
+        plugin->on_disconnect(atomic_load(place));
+        hf_thread_check(conn != HF_NO_CONN);
+        hf_thread_check(is_known(side, conn));
+        atomic_store(place, conn);
+        atomic_fetch_add(&past[side].cycles, 1);
         plugin->on_disconnect(conn);
     }
     return NULL;
 }
 
-static void reset_kept(void)
+static void clear_pasts(void)
 {
-    for (int side = A; side < SIDES; side++) {
-        for (size_t i = 0; i < KEPT; i++)
-            atomic_store(&kept[side][i], HF_NO_CONN);
-        atomic_store(&cycles[side], 0);
-        atomic_store(&known_reads[side], 0);
+    for (size_t i = 0; i < CHURNERS; i++) {
+        for (int side = A; side < SIDES; side++) {
+            struct past *past = &pasts[i][side];
+
+            for (size_t k = 0; k < KEPT; k++)
+                atomic_store(&past->conns[k], HF_NO_CONN);
+            atomic_store(&past->cycles, 0);
+            atomic_store(&past->known_reads, 0);
+        }
     }
 }
 
 /* Both hosts stay; four connection slots, two of them held, two used again and again. */
 static void test_connection_slots(void)
 {
-    int sides[SIDES] = {A, B};
-    pthread_t readers[2], churners[SIDES];
+    pthread_t readers[2], churners[CHURNERS];
     hf_conn held[SIDES];
 
     start_services();
-    reset_kept();
+    clear_pasts();
     CHECK_INT_EQ(hf_test_init(plugin, TWO_FLAGS "max_connections = 4\n"), HF_OK);
     for (int side = A; side < SIDES; side++) {
         held[side] = connect_to(side);
         CHECK(HF_WAIT_UNTIL(is_known(side, held[side]), BOUND_MS));
     }
-    for (int i = 0; i < 2; i++) {
-        pthread_create(&readers[i], NULL, read_kept, NULL);
-        pthread_create(&churners[i], NULL, churn, &sides[i]);
+    for (int i = 0; i < CHURNERS; i++) {
+        pthread_create(&readers[i], NULL, read_pasts, NULL);
+        pthread_create(&churners[i], NULL, churn, pasts[i]);
     }
     HF_STAYS(!atomic_load(&stop), RUN_MS);
-    CHECK(HF_WAIT_UNTIL(cycles[A] > 1000 && cycles[B] > 1000, BOUND_MS));
+    for (int i = 0; i < CHURNERS; i++)
+        CHECK(HF_WAIT_UNTIL(pasts[i][A].cycles > 1000 && pasts[i][B].cycles > 1000, BOUND_MS));
     atomic_store(&stop, true);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < CHURNERS; i++) {
         pthread_join(readers[i], NULL);
         pthread_join(churners[i], NULL);
     }
@@ -238,7 +256,7 @@ static void live_in_turn(void)
 
         if (!CHECK(HF_WAIT_UNTIL((conn = connect_to(side)) != HF_NO_CONN, BOUND_MS)))
             return;
-        atomic_store(&kept[side][i / SIDES % KEPT], conn);
+        atomic_store(&pasts[0][side].conns[i / SIDES % KEPT], conn);
         if (!CHECK(HF_WAIT_UNTIL(is_known(side, conn), BOUND_MS)))
             return;
         plugin->on_disconnect(conn);
@@ -251,17 +269,17 @@ static void test_host_slots(void)
     pthread_t readers[2];
 
     start_services();
-    reset_kept();
+    clear_pasts();
     CHECK_INT_EQ(hf_test_init(plugin, TWO_FLAGS "max_hosts = 1\nlinger = 0\n"), HF_OK);
     for (int i = 0; i < 2; i++)
-        pthread_create(&readers[i], NULL, read_kept, NULL);
+        pthread_create(&readers[i], NULL, read_pasts, NULL);
     live_in_turn();
     atomic_store(&stop, true);
     for (int i = 0; i < 2; i++)
         pthread_join(readers[i], NULL);
     CHECK_INT_EQ(hf_flag_service_count(services[A]), LIVES / SIDES);
     CHECK_INT_EQ(hf_flag_service_count(services[B]), LIVES / SIDES);
-    CHECK(atomic_load(&known_reads[A]) + atomic_load(&known_reads[B]) > 0);
+    CHECK(atomic_load(&pasts[0][A].known_reads) + atomic_load(&pasts[0][B].known_reads) > 0);
     plugin->fini();
     stop_services();
 }

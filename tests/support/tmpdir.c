@@ -73,11 +73,9 @@ char *hf_tmpdir_read(const char *path)
 
     if (!file)
         return NULL;
-    if (getdelim(&text, &size, '\0', file) < 0 && ferror(file)) {
+    if (getdelim(&text, &size, '\0', file) < 0) { /* nothing read: an error, or an empty file */
         free(text);
-        text = NULL;
-    } else if (!text) {
-        text = strdup("");
+        text = ferror(file) ? NULL : strdup("");
     }
     fclose(file);
     return text;
