@@ -286,17 +286,16 @@ static int finish_answers(const struct hf_settings *settings, const char *key, c
     return refuse(find_row(key), text, complaint.text, error, size);
 }
 
-static int finish_order(const char *low_key, int64_t low_ms, const char *high_key, int64_t high_ms,
-    char *error, size_t size)
+static int finish_ttls(const struct hf_policy *policy, char *error, size_t size)
 {
     char low[HF_FORMAT_MAX], high[HF_FORMAT_MAX];
 
-    if (low_ms <= high_ms)
+    if (policy->ttl_min_ms <= policy->ttl_max_ms)
         return 0;
-    hf_format_duration(low_ms, low);
-    hf_format_duration(high_ms, high);
-    snprintf(error, size, "%s = %s and %s = %s: expected %s to be at most %s", low_key, low,
-        high_key, high, low_key, high_key);
+    hf_format_duration(policy->ttl_min_ms, low);
+    hf_format_duration(policy->ttl_max_ms, high);
+    snprintf(error, size, "ttl_min = %s and ttl_max = %s: expected ttl_min to be at most ttl_max",
+        low, high);
     return -1;
 }
 
@@ -319,7 +318,6 @@ static const char *check_file(const char *path)
 
 int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_size)
 {
-    const struct hf_policy *policy = &settings->policy;
     const char *wrong = settings->ca_file == NULL ? NULL : check_file(settings->ca_file);
     uint64_t named = 0;
 
@@ -327,10 +325,7 @@ int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_s
             error, error_size) != 0 ||
         finish_answers(settings, "overrides", settings->overrides_text, &settings->overridden,
             &settings->overrides, error, error_size) != 0 ||
-        finish_order(
-            "ttl_min", policy->ttl_min_ms, "ttl_max", policy->ttl_max_ms, error, error_size) != 0 ||
-        finish_order("connect_timeout", settings->connect_timeout_ms, "request_timeout",
-            settings->request_timeout_ms, error, error_size) != 0)
+        finish_ttls(&settings->policy, error, error_size) != 0)
         return -1;
     if (wrong != NULL)
         return refuse(find_row("ca_file"), settings->ca_file, wrong, error, error_size);

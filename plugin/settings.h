@@ -47,7 +47,7 @@ int hf_settings_set(struct hf_settings *settings, const char *key, const char *v
     size_t error_size) __attribute__((warn_unused_result));
 
 /* To be called once, after the last line: what concerns several keys (defaults and overrides must
- * name known flags, ttl_min <= ttl_max, connect_timeout <= request_timeout), and files. */
+ * name known flags, ttl_min <= ttl_max), and files. */
 int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 

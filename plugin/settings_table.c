@@ -57,7 +57,7 @@ const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT] = {
     {"prefetch", "on", HF_KIND_SWITCH, MEMBER(prefetch), .valid = "on or off",
         .help = "`on`: a host is asked at its first connection; `off`: at its first read."},
     {"connect_timeout", "3s", HF_KIND_DURATION, MEMBER(connect_timeout_ms), 100, 5 * MINUTE,
-        .help = "For connecting to a flag service. At most `request_timeout`."},
+        .help = "For connecting to a flag service; `request_timeout` counts as well."},
     {"request_timeout", "10s", HF_KIND_DURATION, MEMBER(request_timeout_ms), 100, 5 * MINUTE,
         .help = "For a request as a whole."},
     {"max_response_size", "1MB", HF_KIND_SIZE, MEMBER(max_response_bytes), 1024, 64 * 1048576,

@@ -5,10 +5,12 @@
  *     run_exit PLUGIN CA_FILE SOCKETS DELAY_US STATUS URL...
  *
  * It connects to each URL under several org ids, waits until SOCKETS more descriptors are open than
- * before (0: does not wait), lets DELAY_US pass, and calls exit(STATUS). 99: something went wrong.
+ * before (0: does not wait; "answer": until the first URL has answered), lets DELAY_US pass, and
+ * calls exit(STATUS). 99: something went wrong.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "tests/support/fds.h"
@@ -19,15 +21,20 @@
 #define ORG_IDS 3
 #define WENT_WRONG 99
 
-static void connect_all(const struct hf_plugin *plugin, char **urls, int count)
+/* Returns the first connection. */
+static hf_conn connect_all(const struct hf_plugin *plugin, char **urls, int count)
 {
     char org_id[16];
+    hf_conn conn, first = HF_NO_CONN;
 
     for (int i = 0; i < count * ORG_IDS; i++) {
         snprintf(org_id, sizeof(org_id), "%d", i + 1);
-        if (hf_test_connect_to(plugin, urls[i % count], 0, org_id) == HF_NO_CONN)
+        conn = hf_test_connect_to(plugin, urls[i % count], 0, org_id);
+        if (conn == HF_NO_CONN)
             exit(WENT_WRONG);
+        first = first ? first : conn;
     }
+    return first;
 }
 
 /* The moment of the exit is what is tried out here; nothing is waited for. */
@@ -41,13 +48,15 @@ static void let_pass(long delay_us)
 int main(int argc, char **argv)
 {
     const struct hf_plugin *plugin = argc > 6 ? hf_test_host_load(argv[1]) : NULL;
-    int sockets, before = hf_fds_count(0);
+    int before = hf_fds_count(0);
+    hf_conn first;
 
     if (!plugin || hf_test_init(plugin, "flags = a\nca_file = %s\n", argv[2]) != HF_OK)
         return WENT_WRONG;
-    sockets = atoi(argv[3]);
-    connect_all(plugin, argv + 6, argc - 6);
-    if (sockets > 0 && !HF_WAIT_UNTIL(hf_fds_count(0) >= before + sockets, BOUND_MS))
+    first = connect_all(plugin, argv + 6, argc - 6);
+    if (strcmp(argv[3], "answer") == 0
+            ? !HF_WAIT_UNTIL(hf_test_explain(plugin, first, 0).state == HF_STATE_FRESH, BOUND_MS)
+            : !HF_WAIT_UNTIL(hf_fds_count(0) >= before + atoi(argv[3]), BOUND_MS))
         return WENT_WRONG;
     let_pass(atol(argv[4]));
     exit(atoi(argv[5]));

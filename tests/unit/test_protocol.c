@@ -215,14 +215,17 @@ static void test_check_service(void)
     }
 }
 
-/* Longer than any buffer of ours. */
+/* Around the size of any buffer of ours, before and behind the placeholder. */
 static void test_check_long(void)
 {
     char service[4096];
 
-    memset(service, 'a', sizeof(service) - 1);
-    service[sizeof(service) - 1] = '\0';
-    CHECK_STR_CONTAINS(hf_protocol_check_service(service), "too long");
+    for (int length = 254; length < 2000; length++) {
+        snprintf(service, sizeof(service), "%0*d{host}%020d", length, 1, 1);
+        CHECK_STR_CONTAINS(hf_protocol_check_service(service), "too long");
+        snprintf(service, sizeof(service), "{host}%0*d", length, 1);
+        CHECK_STR_CONTAINS(hf_protocol_check_service(service), "too long");
+    }
 }
 
 static void test_find(void)
@@ -250,7 +253,7 @@ static const struct hf_test tests[] = {
     {"C23 service: a host name that becomes too long", test_longest_host},
     {"C83 C30 what is an endpoint", test_check_endpoint},
     {"C83 what is a service", test_check_service},
-    {"C83 a service of 4,095 bytes", test_check_long},
+    {"C83 services that are too long", test_check_long},
     {"C83 protocols by name", test_find},
 };
 
