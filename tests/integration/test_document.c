@@ -401,27 +401,33 @@ static void test_limit(void)
     }
 }
 
-#define DEPTH 100000
-
-static void check_deep(const char *opening)
+/* The body is opening, then all the opened closed again, in a member that would be ignored. */
+static void check_deep(const char *opening, const char *inner, const char *closing, size_t depth)
 {
-    size_t length = strlen(opening);
-    char *body = malloc(16 + DEPTH * length);
+    size_t size = 64 + depth * (strlen(opening) + strlen(closing));
+    char *body = malloc(size), *end = body;
     struct row row = REFUSED(body);
 
     if (!body)
         abort();
-    strcpy(body, "{\"flags\":");
-    for (size_t i = 0, end = strlen(body); i < DEPTH; i++, end += length)
-        memcpy(body + end, opening, length + 1);
+    end = stpcpy(end, "{\"flags\":{\"a\":false},\"more\":");
+    for (size_t i = 0; i < depth; i++)
+        end = stpcpy(end, opening);
+    end = stpcpy(end, inner);
+    for (size_t i = 0; i < depth; i++)
+        end = stpcpy(end, closing);
+    stpcpy(end, "}");
     check_rows(&row, 1);
     free(body);
 }
 
 static void test_deep(void)
 {
-    check_deep("[");
-    check_deep("{\"a\":");
+    check_deep("[", "", "]", 200);
+    check_deep("[", "", "]", 100000);
+    check_deep("{\"a\":", "1", "}", 200);
+    check_deep("{\"a\":", "1", "}", 100000);
+    check_deep("[", "", "", 100000);
 }
 
 static const struct hf_test tests[] = {
