@@ -51,6 +51,8 @@ TEST_PLUGINS := $(patsubst %.c,$(B)/%.so,$(wildcard tests/contract/plugin_*.c))
 .PHONY: all
 all: $(B)/hostflags.so $(B)/hostflags-host
 
+$(PLUGIN_OBJS) $(HOST_OBJS): META.json Makefile
+
 $(B)/plugin/%.o: plugin/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -111,7 +113,7 @@ deps:
 
 .PHONY: demo
 demo:
-	@.ci/deps build test
+	@.ci/deps build demo
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(DEMO)
 	@HF_BUILD=$(B) $(DEMO)
 
@@ -144,7 +146,7 @@ lint:
 	@.ci/deps build test lint
 	clang-format --dry-run -Werror $(SOURCES)
 	@.ci/layers
-	@for script in .ci/*; do bash -n $$script || exit 1; done
+	@for script in $$(grep -l '^#!/usr/bin/env bash' .ci/*); do bash -n $$script || exit 1; done
 	@$(MAKE) --no-print-directory -j$(JOBS) tests $(PRINT_SETTINGS)
 	@$(MAKE) --no-print-directory -j$(JOBS) tests CC=clang B=build/clang
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \

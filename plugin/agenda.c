@@ -5,7 +5,7 @@
  * A heap of host slots by the time at which the worker has to look at them. What it does then
  * depends on the host:
  *
- *     record                 unbind it once its backoff is over
+ *     record                 unbind it once its backoff is over and its failures may be forgotten
  *     idle, its time over    end its life; what is left is a record
  *     idle                   park it: no more requests; look again when its time is over
  *     held, value expired    publish the defaults (max_stale)
@@ -39,13 +39,13 @@ static void plan_locked(struct hf_registry *registry, uint32_t host)
 static void tend_record_locked(
     struct hf_registry *registry, uint32_t host, struct hf_host_entry *entry, int64_t now)
 {
-    if (!entry->facts.in_flight && entry->facts.not_before_ms <= now) {
+    if (!entry->facts.in_flight && hf_schedule_forget(&entry->facts) <= now) {
         hf_host_unbind_locked(registry, host);
         return;
     }
     entry->facts.fetched_ms = HF_NEVER;
     if (!entry->facts.in_flight)
-        entry->facts.due_ms = entry->facts.not_before_ms;
+        entry->facts.due_ms = hf_schedule_forget(&entry->facts);
     else if (entry->facts.due_ms <= now)
         entry->facts.in_flight = false; /* lost */
     plan_locked(registry, host);
@@ -189,6 +189,13 @@ static bool is_worth_a_report(struct hf_facts *facts, int64_t now)
     return true;
 }
 
+static bool is_held(struct hf_host_entry *entry)
+{
+    uint64_t word = HF_LOAD(entry->word);
+
+    return (word & HF_HOST_LIVE) != 0 && (word & HF_HOST_REFERENCES) != 0;
+}
+
 struct hf_completed hf_registry_complete(struct hf_registry *registry, const struct hf_job *job,
     const struct hf_completion *completion, int64_t now, uint32_t jitter)
 {
@@ -214,7 +221,7 @@ struct hf_completed hf_registry_complete(struct hf_registry *registry, const str
             completed.report = is_worth_a_report(&entry->facts, now);
         }
         completed.has_values = entry->facts.fetched_ms != HF_NEVER;
-        completed.next_ms = entry->facts.due_ms - now;
+        completed.next_ms = is_held(entry) ? entry->facts.due_ms - now : -1;
         plan_locked(registry, job->host);
     }
     hf_registry_unlock(registry);
@@ -275,6 +282,10 @@ static void apply_to_host_locked(struct hf_registry *registry, uint32_t host, in
     entry->expired = hf_schedule_expiry(&registry->settings->policy, &entry->facts) <= now;
     hf_host_publish_locked(
         registry, host, entry->expired ? 0 : entry->sent, entry->expired ? 0 : entry->on);
+    if (entry->facts.outcome == HF_OUTCOME_REFUSED) { /* by us: no service has seen a request */
+        entry->facts.not_before_ms = 0;
+        entry->facts.due_ms = HF_NEVER;
+    }
     if (wanted && (entry->facts.in_flight || entry->facts.due_ms == HF_NEVER))
         entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
     entry->facts.in_flight = false;

@@ -209,6 +209,9 @@ bool hf_host_has_left_locked(
 /* Ends the life of an idle host. False: somebody has just acquired it. */
 bool hf_host_end_life_locked(struct hf_host_entry *entry);
 
+/* Somebody wants to know: plans the first request. False: that was done before. */
+bool hf_host_awaken_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now);
+
 /* Takes a record's key out of the index and frees its slot. */
 void hf_host_unbind_locked(struct hf_registry *registry, uint32_t host);
 

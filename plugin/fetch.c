@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 
 /* CURLOPT_QUICK_EXIT: without it, removing a transfer waits for its name server. */
@@ -34,7 +35,6 @@ struct transfer {
     size_t length, room;
     size_t header_bytes;
     bool too_large;
-    struct hf_pair look_up; /* libcurl's, while it is being started */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -107,15 +107,6 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* libcurl is about to make a pair of sockets for the resolver thread that it will start. */
-static int before_look_up(void *resolver, void *reserved, void *arg)
-{
-    (void)resolver;
-    (void)reserved;
-    hf_pair_expect(&((struct transfer *)arg)->look_up);
-    return 0;
-}
-
 /* ---- transfers ---- */
 
 static void transfer_destroy(struct transfer *transfer)
@@ -164,7 +155,8 @@ static int set_connection(CURL *easy, const struct hf_fetch_options *options, bo
 {
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    /* A libcurl without HTTP/2 refuses this and speaks HTTP/1.1. */
+    (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)options->request_timeout_ms);
     SET(CURLOPT_NOSIGNAL, 1L);
@@ -191,8 +183,6 @@ static int set_request(
     SET(CURLOPT_HEADERDATA, transfer);
     SET(CURLOPT_ERRORBUFFER, transfer->error);
     SET(CURLOPT_PRIVATE, transfer);
-    SET(CURLOPT_RESOLVER_START_FUNCTION, before_look_up);
-    SET(CURLOPT_RESOLVER_START_DATA, transfer);
     return 0;
 }
 
@@ -279,6 +269,23 @@ static void report(struct transfer *transfer, CURLcode code)
     fetcher->done(fetcher->arg, &result);
 }
 
+/* Our own sockets are close-on-exec; what is left of those that libcurl waits for are look-ups. */
+static void keep_look_ups(CURLM *multi)
+{
+    fd_set reads, writes, errors;
+    int last = -1;
+
+    FD_ZERO(&reads);
+    FD_ZERO(&writes);
+    FD_ZERO(&errors);
+    if (curl_multi_fdset(multi, &reads, &writes, &errors, &last) != CURLM_OK)
+        return;
+    for (int fd = 0; fd <= last; fd++) {
+        if (FD_ISSET(fd, &reads))
+            hf_inherit_no_pair(fd);
+    }
+}
+
 void hf_fetcher_run(struct hf_fetcher *fetcher, int64_t wait_ms)
 {
     int running, left, timeout = wait_ms > INT_MAX ? INT_MAX : (int)wait_ms;
@@ -286,9 +293,7 @@ void hf_fetcher_run(struct hf_fetcher *fetcher, int64_t wait_ms)
 
     curl_multi_poll(fetcher->multi, NULL, 0, timeout, NULL);
     curl_multi_perform(fetcher->multi, &running);
-    for (struct transfer *transfer = fetcher->transfers; transfer != NULL;
-         transfer = transfer->next)
-        hf_pair_keep(&transfer->look_up);
+    keep_look_ups(fetcher->multi);
     while ((message = curl_multi_info_read(fetcher->multi, &left)) != NULL) {
         CURLcode code = message->data.result;
         char *transfer = NULL;

@@ -72,8 +72,9 @@ static void make_room_locked(struct hf_registry *registry, int64_t now)
     for (uint32_t host = 0; host < block->slots_used; host++) {
         struct hf_host_entry *entry = hf_block_host(block, host);
         int class = spare_class(registry, entry, now);
-        if (class == SPARE_RECORD && hf_host_end_life_locked(entry)) {
-            hf_host_unbind_locked(registry, host);
+        if (class == SPARE_RECORD) {
+            if (hf_host_end_life_locked(entry))
+                hf_host_unbind_locked(registry, host);
         } else if (class < best_class ||
             (class == best_class && class != NOT_SPARE &&
                 HF_LOAD(entry->idle_since_ms) <
@@ -170,4 +171,18 @@ struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
         count_in_locked(registry, entry, now);
     *pinned = HF_LOAD(entry->word);
     return entry;
+}
+
+bool hf_host_awaken_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_heap heap = hf_block_heap(block);
+
+    if ((atomic_fetch_and(&entry->word, ~HF_HOST_ASLEEP) & HF_HOST_ASLEEP) == 0)
+        return false;
+    if (!entry->facts.in_flight) {
+        entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
+        hf_heap_set(&heap, (uint32_t)(entry - hf_block_host(block, 0)), entry->facts.due_ms);
+    }
+    return true;
 }

@@ -3,13 +3,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define MARK_BYTES 13 /* no other pair of sockets has exactly these waiting */
 
@@ -25,7 +24,7 @@ static bool is_inheritable(int fd)
 }
 
 /* Whether exactly mark is waiting there. */
-static bool has_mark(int fd, const char *mark)
+static bool has_mark(int fd, const void *mark)
 {
     char waiting[MARK_BYTES];
     int bytes = 0;
@@ -35,7 +34,8 @@ static bool has_mark(int fd, const char *mark)
         memcmp(waiting, mark, MARK_BYTES) == 0;
 }
 
-static int find_mark(const char *mark)
+/* The first open descriptor for which is(fd, what) holds, or -1. */
+static int find(bool (*is)(int fd, const void *what), const void *what)
 {
     DIR *directory = opendir("/proc/self/fd");
     struct dirent *item;
@@ -45,7 +45,7 @@ static int find_mark(const char *mark)
         return -1;
     while (found < 0 && (item = readdir(directory)) != NULL) {
         int fd = atoi(item->d_name);
-        if (item->d_name[0] != '.' && has_mark(fd, mark))
+        if (item->d_name[0] != '.' && is(fd, what))
             found = fd;
     }
     closedir(directory);
@@ -60,13 +60,13 @@ void hf_inherit_no_wake_pair(void (*wake)(void *arg), void *arg)
     memset(ones, 1, sizeof(ones));
     for (int i = 0; i < MARK_BYTES; i++)
         wake(arg);
-    near = find_mark(ones);
+    near = find(has_mark, ones);
     if (near < 0)
         return;
     fcntl(near, F_SETFD, FD_CLOEXEC);
     if (send(near, mark, MARK_BYTES, MSG_DONTWAIT | MSG_NOSIGNAL) != MARK_BYTES)
         return;
-    far = find_mark(mark);
+    far = find(has_mark, mark);
     if (far < 0)
         return;
     fcntl(far, F_SETFD, FD_CLOEXEC);
@@ -74,31 +74,24 @@ void hf_inherit_no_wake_pair(void (*wake)(void *arg), void *arg)
         return;
 }
 
-void hf_pair_expect(struct hf_pair *pair)
+/* The two ends of a pair are made by one call: their inode numbers follow each other. */
+static bool is_twin(int fd, const void *end)
 {
-    pair->ends[0] = eventfd(0, EFD_CLOEXEC);
-    pair->ends[1] = eventfd(0, EFD_CLOEXEC);
-    pair->expected = pair->ends[0] >= 0 && pair->ends[1] >= 0;
-    if (pair->ends[0] >= 0)
-        close(pair->ends[0]);
-    if (pair->ends[1] >= 0)
-        close(pair->ends[1]);
+    const struct stat *first = end;
+    struct stat other;
+
+    return is_inheritable(fd) && fstat(fd, &other) == 0 && other.st_ino == first->st_ino + 1;
 }
 
-/* The two ends of a pair are made by one call: their inodes follow each other. */
-static bool are_twins(const int ends[2])
+void hf_inherit_no_pair(int end)
 {
-    struct stat one, other;
+    struct stat first;
+    int twin;
 
-    return is_inheritable(ends[0]) && is_inheritable(ends[1]) && fstat(ends[0], &one) == 0 &&
-        fstat(ends[1], &other) == 0 && one.st_ino + 1 == other.st_ino;
-}
-
-void hf_pair_keep(struct hf_pair *pair)
-{
-    if (pair->expected && are_twins(pair->ends)) {
-        fcntl(pair->ends[0], F_SETFD, FD_CLOEXEC);
-        fcntl(pair->ends[1], F_SETFD, FD_CLOEXEC);
-    }
-    pair->expected = false;
+    if (!is_inheritable(end) || fstat(end, &first) != 0)
+        return;
+    fcntl(end, F_SETFD, FD_CLOEXEC);
+    twin = find(is_twin, &first);
+    if (twin >= 0)
+        fcntl(twin, F_SETFD, FD_CLOEXEC);
 }

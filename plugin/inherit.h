@@ -9,29 +9,21 @@
  *
  * - The pair for waking is found by what only it does: waking makes bytes appear at one end; bytes
  *   written there appear at the other. Other descriptors are looked at, never changed.
- * - The pair of a look-up is foretold: just before it is made, the two lowest free numbers are
- *   those it will get. Where another thread was faster that is noticed, and nothing is changed.
+ * - Of a look-up's pair libcurl tells one end, among the sockets it waits for. The other has been
+ *   made by the same call: it has the next inode number. (libcurl tells numbers below FD_SETSIZE
+ *   only: in a process with more open files a program that is started during a look-up may inherit
+ *   that pair.)
  *
  * Later versions of libcurl set close-on-exec themselves; then there is nothing to do here.
  */
 #ifndef HOSTFLAGS_INHERIT_H
 #define HOSTFLAGS_INHERIT_H
 
-#include <stdbool.h>
-
 /* wake(arg) writes one byte of value 1 to one end of its pair. Best effort; Linux (/proc). */
 void hf_inherit_no_wake_pair(void (*wake)(void *arg), void *arg);
 
-/* Two descriptors that are about to be made. */
-struct hf_pair {
-    bool expected;
-    int ends[2];
-};
-
-/* To be called on the thread that makes the pair, immediately before. */
-void hf_pair_expect(struct hf_pair *pair);
-
-/* Afterwards: sets close-on-exec on both ends if they are a pair of sockets indeed. */
-void hf_pair_keep(struct hf_pair *pair);
+/* end: a descriptor of libcurl's, of any kind; if it is one end of an inheritable pair, neither end
+ * is afterwards. */
+void hf_inherit_no_pair(int end);
 
 #endif

@@ -63,21 +63,23 @@ static void close_registry(struct hf_instance *instance)
     hf_registry_unlock(&instance->registry);
 }
 
-const char *hf_instance_up(struct hf_instance *instance, struct hf_settings *settings)
+enum hf_up_error hf_instance_up(struct hf_instance *instance, struct hf_settings *settings)
 {
-    const char *unfit = hf_fetch_check_library();
+    enum hf_up_error error = HF_UP_NO_MEMORY;
 
-    if (unfit != NULL)
-        return unfit;
-    if (hf_memory_reserve(&instance->memory, hf_registry_bytes(settings)) != 0)
-        return "out of memory for tables of max_hosts and max_connections entries";
-    if (hf_fetch_global_init() != 0)
-        return "out of memory while libcurl was initialised";
+    if (hf_fetch_check_library() != NULL)
+        error = HF_UP_UNFIT_LIBRARY;
+    else if (hf_memory_reserve(&instance->memory, hf_registry_bytes(settings)) == 0 &&
+        hf_fetch_global_init() == 0)
+        error = HF_UP_OK;
+    if (error != HF_UP_OK) {
+        hf_settings_destroy(settings);
+        return error;
+    }
     instance->settings = settings;
     open_registry(instance);
-    hf_worker_open(
-        &instance->worker, &instance->registry, settings, instance->log, instance->user_agent);
-    return NULL;
+    open_worker(instance);
+    return HF_UP_OK;
 }
 
 void hf_instance_stop(struct hf_instance *instance)
@@ -110,6 +112,8 @@ void hf_instance_forked(struct hf_instance *instance)
     pthread_mutex_init(&instance->registry_mutex, NULL);
     hf_worker_forget(&instance->worker);
     close_registry(instance);
-    if (instance->settings != NULL)
+    if (instance->settings != NULL) {
         open_registry(instance);
+        open_worker(instance);
+    }
 }

@@ -10,6 +10,7 @@
 #define HOSTFLAGS_INSTANCE_H
 
 #include "plugin/memory.h"
+#include "plugin/user_agent.h"
 #include "plugin/worker.h"
 
 struct hf_instance {
@@ -20,16 +21,18 @@ struct hf_instance {
     pthread_mutex_t registry_mutex;
     struct hf_lock registry_lock;
     const struct hf_log *log;
-    char user_agent[256];
+    char user_agent[HF_USER_AGENT_MAX]; /* set before up */
 };
 
 /* Makes the caller's storage an instance that is not up. Calls may come from now on. */
 void hf_instance_init(struct hf_instance *instance, const struct hf_log *log);
 
+enum hf_up_error { HF_UP_OK = 0, HF_UP_NO_MEMORY, HF_UP_UNFIT_LIBRARY };
+
 /* Opens the registry and lets the worker start at the first kick; starts no thread and opens no
- * descriptor. Takes over the settings if it succeeds. NULL, or a constant text that says what the
- * system refused. */
-const char *hf_instance_up(struct hf_instance *instance, struct hf_settings *settings)
+ * descriptor. Takes over the settings, also if it fails. HF_UP_UNFIT_LIBRARY: see
+ * hf_fetch_check_library. */
+enum hf_up_error hf_instance_up(struct hf_instance *instance, struct hf_settings *settings)
     __attribute__((warn_unused_result));
 
 /* Joins the worker. The registry stays as it is: readers go on. */

@@ -2,17 +2,14 @@
  *
  * plugin.c: the border between host_api.h and the engine, and the one place with static state.
  *
- * Life:          init                       fini
- *         DOWN --------> UP ----> CLOSING --------> DOWN        (`life`)
- *
- *   changing  mutex  held by init and fini from beginning to end: one at a time.
- *   use       rwlock shared: whoever reads `life`, the settings or `host` (all but on_connect,
- *                    on_disconnect and is_enabled, which touch the registry only), and whoever
- *                    calls back, so that no callback outlasts fini; exclusive: init and fini while
- *                    they change these. Never while waiting for the worker, which may be in a
- *                    callback. A callback may take it shared again: it prefers readers.
+ *   changing  mutex  held by init, reload and fini from beginning to end: one at a time.
+ *   use       rwlock shared: whoever reads the settings (all but on_connect, on_disconnect and
+ *                    is_enabled, which touch the registry only); exclusive: init, reload and fini
+ *                    while they change them. Never while waiting for anything, nor in a callback,
+ *                    so it may prefer writers: readers that come and go cannot keep fini out.
+ *   calls     gate   who is in a callback of the host's. fini waits until nobody is.
  *   Behind these are the registry's and the worker's mutex (instance.h). Order: changing, use, then
- *   one of those two. Nothing is logged with one of those two held.
+ *   one of those two. Nothing is logged with any of them held but changing.
  *
  * Fork: the child gets new locks and an empty cache; the parent does nothing.
  */
@@ -20,9 +17,12 @@
 #include "plugin/block.h"
 #include "plugin/clock.h"
 #include "plugin/describe.h"
+#include "plugin/fetch.h"
+#include "plugin/gate.h"
 #include "plugin/instance.h"
 #include "plugin/refusal.h"
 #include "plugin/status.h"
+#include "plugin/user_agent.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -56,9 +56,10 @@ SAME(HF_FETCH_OTHER, HF_OUTCOME_OTHER);
 static void write_log(void *arg, enum hf_log_level level, const char *line);
 
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
-static pthread_rwlock_t use = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_rwlock_t use = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+static struct hf_gate calls = HF_GATE_INITIALIZER;
 static const struct hf_log host_log = {write_log, NULL};
-static enum { DOWN, UP, CLOSING } life;
+static bool up; /* between a good init and fini; under `changing` */
 static struct hf_host host; /* a copy; members that the host does not have are NULL */
 static struct hf_instance cache;
 
@@ -72,12 +73,12 @@ static void write_log(void *arg, enum hf_log_level level, const char *line)
     bool before = in_callback;
 
     (void)arg;
-    pthread_rwlock_rdlock(&use);
+    if (!hf_gate_enter(&calls))
+        return;
     in_callback = true;
-    if (host.log != NULL)
-        host.log(host.ctx, (int32_t)level, line);
+    host.log(host.ctx, (int32_t)level, line);
     in_callback = before;
-    pthread_rwlock_unlock(&use);
+    hf_gate_leave(&calls);
 }
 
 __attribute__((format(printf, 3, 4))) static int32_t fail(
@@ -99,7 +100,7 @@ static bool is_ours(const struct hf_header *header, size_t needed)
         header->size >= needed;
 }
 
-/* Copies as much of the host's table as both sides know. */
+/* Copies the members that both sides know. One that the size cuts in half is not there. */
 static int32_t copy_host(const struct hf_host *theirs, char *error, size_t error_size)
 {
     memset(&host, 0, sizeof(host));
@@ -113,37 +114,15 @@ static int32_t copy_host(const struct hf_host *theirs, char *error, size_t error
             HF_ABI_MAJOR);
         return HF_E_ABI;
     }
-    memcpy(&host, theirs, theirs->hdr.size < sizeof(host) ? theirs->hdr.size : sizeof(host));
+    host.hdr = theirs->hdr;
+    host.name = HF_HAS(theirs, name) ? theirs->name : NULL;
+    host.version = HF_HAS(theirs, version) ? theirs->version : NULL;
+    host.ctx = HF_HAS(theirs, ctx) ? theirs->ctx : NULL;
+    host.log = HF_HAS(theirs, log) ? theirs->log : NULL;
     return HF_OK;
 }
 
 #define PRODUCT_MAX_BYTES 100 /* of the host's name, and of its version: both fit, with room */
-
-/* Appends text to the User-Agent, less what has a meaning there. */
-static void append_product(const char *text)
-{
-    size_t length = strlen(cache.user_agent), most = length + PRODUCT_MAX_BYTES;
-
-    for (; text != NULL && *text != '\0' && length < most; text++) {
-        if (*text > ' ' && *text <= '~' && strchr("()\\", *text) == NULL)
-            cache.user_agent[length++] = *text;
-    }
-    cache.user_agent[length] = '\0';
-}
-
-static void make_user_agent(void)
-{
-    strcpy(cache.user_agent, HF_NAME "/" HF_VERSION);
-    if (host.name == NULL || host.name[0] == '\0')
-        return;
-    strcat(cache.user_agent, " (");
-    append_product(host.name);
-    if (host.version != NULL && host.version[0] != '\0') {
-        strcat(cache.user_agent, " ");
-        append_product(host.version);
-    }
-    strcat(cache.user_agent, ")");
-}
 
 /* ---- init and fini ---- */
 
@@ -164,12 +143,14 @@ static int32_t read_settings(const struct hf_setting *list, size_t count,
         else
             bad = hf_settings_set(made, list[i].key, list[i].value, error, error_size);
     }
-    if (bad != 0 || hf_settings_finish(made, error, error_size) != 0) {
-        hf_settings_destroy(made);
-        return HF_E_INVALID;
+    if (bad == 0)
+        bad = hf_settings_finish(made, error, error_size);
+    if (bad == 0) {
+        *result = made;
+        return HF_OK;
     }
-    *result = made;
-    return HF_OK;
+    hf_settings_destroy(made);
+    return bad == HF_SETTINGS_NO_MEMORY ? HF_E_NOMEM : HF_E_INVALID;
 }
 
 /* The process exits without fini: the worker must not be inside TLS while that is taken apart. */
@@ -181,48 +162,54 @@ static void stop_at_exit(void)
 static void start_anew_after_fork(void)
 {
     pthread_mutex_t fresh_mutex = PTHREAD_MUTEX_INITIALIZER;
-    pthread_rwlock_t fresh_rwlock = PTHREAD_RWLOCK_INITIALIZER;
+    pthread_rwlock_t fresh_rwlock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
     changing = fresh_mutex;
     use = fresh_rwlock;
-    in_callback = false;
+    hf_gate_forked(&calls, in_callback ? 1 : 0); /* the host may fork in its callback */
     memset(&refusals, 0, sizeof(refusals));
-    life = cache.settings != NULL ? UP : DOWN; /* another thread may have been in init or fini */
     hf_instance_forked(&cache);
+    up = cache.settings != NULL; /* another thread may have been in init or fini */
 }
 
 /* Once per process. After libcurl was initialised: exit handlers run in reverse order, and ours has
  * to come before the TLS library's. */
-static const char *register_handlers(void)
+static bool register_handlers(void)
 {
     static bool registered;
 
-    if (!registered &&
-        (atexit(stop_at_exit) != 0 || pthread_atfork(NULL, NULL, start_anew_after_fork) != 0))
-        return "out of memory for exit and fork handlers";
-    registered = true;
-    return NULL;
+    if (!registered)
+        registered =
+            atexit(stop_at_exit) == 0 && pthread_atfork(NULL, NULL, start_anew_after_fork) == 0;
+    return registered;
 }
 
 static int32_t bring_up(struct hf_settings *settings, char *error, size_t error_size)
 {
-    const char *refused;
+    enum hf_up_error problem;
 
-    make_user_agent();
+    hf_user_agent(cache.user_agent, host.name, host.version);
     memset(&refusals, 0, sizeof(refusals));
-    refused = hf_instance_up(&cache, settings);
-    if (refused == NULL) {
-        refused = register_handlers();
-        if (refused == NULL) {
-            life = UP;
-            return HF_OK;
-        }
+    problem = hf_instance_up(&cache, settings);
+    if (problem == HF_UP_OK && !register_handlers()) {
         hf_instance_stop(&cache);
         hf_instance_down(&cache);
-    } else {
-        hf_settings_destroy(settings);
+        problem = HF_UP_NO_MEMORY;
     }
-    fail(error, error_size, "hostflags cannot start: %s", refused);
+    switch (problem) {
+    case HF_UP_OK:
+        if (host.log != NULL)
+            hf_gate_open(&calls);
+        up = true;
+        return HF_OK;
+    case HF_UP_NO_MEMORY:
+        fail(error, error_size,
+            "out of memory for tables of max_hosts and max_connections entries, or for libcurl");
+        return HF_E_NOMEM;
+    case HF_UP_UNFIT_LIBRARY:
+        fail(error, error_size, "%s", hf_fetch_check_library());
+        return HF_E_SYSTEM;
+    }
     return HF_E_SYSTEM;
 }
 
@@ -240,18 +227,18 @@ static int32_t init(const struct hf_host *theirs, const struct hf_setting *list,
         return HF_E_STATE;
     }
     pthread_mutex_lock(&changing);
-    pthread_rwlock_wrlock(&use);
-    if (life != DOWN) {
+    if (up) {
         fail(error, error_size, "hostflags is initialised already, expected fini before init");
         result = HF_E_STATE;
     } else {
         result = copy_host(theirs, error, error_size);
         if (result == HF_OK)
             result = read_settings(list, count, &made, error, error_size);
+        pthread_rwlock_wrlock(&use);
         if (result == HF_OK)
             result = bring_up(made, error, error_size);
+        pthread_rwlock_unlock(&use);
     }
-    pthread_rwlock_unlock(&use);
     pthread_mutex_unlock(&changing);
     return result;
 }
@@ -261,11 +248,13 @@ static int32_t reload(const struct hf_setting *list, size_t count, char *error, 
     struct hf_settings *made = NULL;
     int32_t result = HF_E_STATE;
 
+    if (error == NULL)
+        error_size = 0;
     fail(error, error_size, "%s", in_callback ? "reload was called from a callback" : "");
     if (in_callback)
         return result;
     pthread_mutex_lock(&changing);
-    if (life != UP)
+    if (!up)
         fail(error, error_size, "hostflags is not initialised, expected init before reload");
     else
         result = read_settings(list, count, &made, error, error_size);
@@ -278,7 +267,8 @@ static int32_t reload(const struct hf_setting *list, size_t count, char *error, 
         pthread_rwlock_wrlock(&use);
         hf_instance_apply(&cache, made, hf_clock_ms());
         pthread_rwlock_unlock(&use);
-        hf_worker_kick(&cache.worker);
+        if (hf_registry_next_due(&cache.registry) != HF_NEVER) /* else there is nothing to do yet */
+            hf_worker_kick(&cache.worker);
     }
     pthread_mutex_unlock(&changing);
     return result;
@@ -289,13 +279,12 @@ static void fini(void)
     if (in_callback) /* nor is it logged: the callback would be called again */
         return;
     pthread_mutex_lock(&changing);
-    if (life == UP) {
-        life = CLOSING;
+    if (up) {
+        up = false;
         hf_instance_stop(&cache);
+        hf_gate_close(&calls);
         pthread_rwlock_wrlock(&use);
         hf_instance_down(&cache);
-        memset(&host, 0, sizeof(host));
-        life = DOWN;
         pthread_rwlock_unlock(&use);
     }
     pthread_mutex_unlock(&changing);

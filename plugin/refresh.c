@@ -44,35 +44,44 @@ static uint32_t draw(struct hf_refresher *refresher)
 
 /* ---- logging what became of a request ---- */
 
+/* "next try in 4.2 s", or what there is to say instead. */
+static const char *say_next(const struct hf_completed *completed, char *text, size_t size)
+{
+    if (completed->next_ms < 0)
+        return "asked again when a connection needs it";
+    snprintf(text, size, "asked again in %.1f s", (double)completed->next_ms / 1000);
+    return text;
+}
+
 static void log_failure(struct hf_refresher *refresher, const struct hf_job *job,
     enum hf_outcome outcome, const char *message, const struct hf_completed *completed)
 {
-    char origin[HF_ORIGIN_MAX];
+    char origin[HF_ORIGIN_MAX], next[64];
 
     if (!completed->report)
         return;
     hf_upstream_origin(&job->key, origin);
     hf_log_line(refresher->log, HF_WARNING,
-        "asking for the flags of %s failed (%s): %s; %s stay, next try in %.1f s (failure %u in a "
-        "row; reported at most once a minute)",
+        "asking for the flags of %s failed (%s): %s; %s stay; %s (failure %u in a row; reported at "
+        "most once a minute)",
         origin, hf_outcome_name(outcome), message,
         completed->has_values ? "the last known values" : "the defaults",
-        (double)completed->next_ms / 1000, completed->failures);
+        say_next(completed, next, sizeof(next)), completed->failures);
 }
 
 static void log_success(struct hf_refresher *refresher, const struct hf_job *job,
     const struct hf_document *document, const struct hf_completed *completed)
 {
-    char origin[HF_ORIGIN_MAX];
+    char origin[HF_ORIGIN_MAX], next[64];
 
     hf_upstream_origin(&job->key, origin);
     if (completed->report)
-        hf_log_line(refresher->log, HF_INFO, "the flags of %s are known again after %u failures",
+        hf_log_line(refresher->log, HF_INFO, "the flags of %s are known again after %u failure(s)",
             origin, completed->failures);
     hf_log_line(refresher->log, HF_DEBUG,
-        "the service of %s sent %d of our %u flags, %d of them on; asked again in %.1f s", origin,
+        "the service of %s sent %d of our %u flag(s), %d of them on; %s", origin,
         __builtin_popcountll(document->sent), refresher->settings->flag_count,
-        __builtin_popcountll(document->on), (double)completed->next_ms / 1000);
+        __builtin_popcountll(document->on), say_next(completed, next, sizeof(next)));
 }
 
 /* ---- one request ---- */

@@ -1,19 +1,33 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "plugin/refusal.h"
 
+#include <stdio.h>
 #include <string.h>
 
-/* What may be shown of a refused name: not the user info, which may hold a password. */
-static const char *presentable(const char *upstream)
-{
-    const char *at = upstream == NULL ? NULL : strrchr(upstream, '@');
+#define SHOWN_MAX 256
 
-    return upstream == NULL ? "" : at == NULL ? upstream : at;
+/* Copies what may be shown of a refused name: the host, but neither user info nor a path or query,
+ * which may hold a password or a token. Where it is not clear which is which, nothing. */
+static void show(const char *upstream, char shown[SHOWN_MAX])
+{
+    const char *start = upstream == NULL ? "" : upstream, *scheme = strstr(start, "://"), *end, *at;
+
+    start = scheme == NULL ? start : scheme + 3;
+    end = start + strcspn(start, "/?#\\");
+    at = memrchr(start, '@', (size_t)(end - start));
+    if (strchr(end, '@') != NULL) {
+        snprintf(shown, SHOWN_MAX, "a name that is not shown");
+        return;
+    }
+    start = at == NULL ? start : at + 1;
+    snprintf(shown, SHOWN_MAX, "\"%.*s%s\"", (int)(end - start < 200 ? end - start : 200), start,
+        *end == '\0' ? "" : "...");
 }
 
 void hf_refuse(struct hf_refusals *refusals, const struct hf_log *log, enum hf_refusal reason,
     const char *upstream, const char *detail, int64_t now)
 {
+    char shown[SHOWN_MAX];
     int64_t next = atomic_load(&refusals->reasons[reason].next_log_ms);
     uint64_t count = atomic_fetch_add(&refusals->reasons[reason].count, 1) + 1;
 
@@ -23,8 +37,9 @@ void hf_refuse(struct hf_refusals *refusals, const struct hf_log *log, enum hf_r
         !atomic_compare_exchange_strong(
             &refusals->reasons[reason].next_log_ms, &next, now + HF_REFUSAL_INTERVAL_MS))
         return;
+    show(upstream, shown);
     hf_log_line(log, HF_WARNING,
-        "a connection to \"%.200s\" gets no flags: %s; the connection goes on with the defaults "
+        "a connection to %s gets no flags: %s; the connection goes on with the defaults "
         "(%llu refused for this reason so far; logged at most once a minute)",
-        presentable(upstream), detail, (unsigned long long)count);
+        shown, detail, (unsigned long long)count);
 }

@@ -111,6 +111,7 @@ static bool claim(struct hf_block *block, uint64_t content, hf_handle *handle)
     if (claim_from(block, capacity, content, handle))
         return true;
     atomic_store(&block->connections_full, true);
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with give_back */
     if (!claim_from(block, capacity, content, handle))
         return false;
     atomic_store(&block->connections_full, false);
@@ -177,7 +178,9 @@ struct hf_acquired hf_registry_acquire(
     }
     again = HF_LOAD(entry->word);
     if ((again & HF_HOST_GENERATION) != (pinned & HF_HOST_GENERATION)) {
-        hf_registry_release(registry, result.handle, now);
+        /* Closed and opened meanwhile: what we were counted in to is gone. Only the word is ours.
+         * */
+        give_back(block, (uint32_t)result.handle - 1, result.handle >> 32 << 32 | content);
         result = (struct hf_acquired){.error = HF_CLOSED};
     }
     return result;
@@ -223,27 +226,25 @@ bool hf_registry_release(struct hf_registry *registry, hf_handle handle, int64_t
     return false;
 }
 
+/* The first read of an asleep connection. Only if its host is asleep as well is there more to do.
+ * */
 bool hf_registry_awaken(struct hf_registry *registry, hf_handle handle, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
     uint64_t word = connection_word(block, handle);
+    struct hf_host_entry *entry;
     bool planned = false;
 
     if (word == 0 || (word >> 28 & 0xf) != HF_CONN_ASLEEP)
         return false;
-    hf_registry_lock(registry);
-    if (connection_word(block, handle) == word) {
-        uint32_t host = word & HF_CONN_HOST_MASK;
-        struct hf_host_entry *entry = hf_block_host(block, host);
-        planned = (atomic_fetch_and(&entry->word, ~HF_HOST_ASLEEP) & HF_HOST_ASLEEP) != 0;
-        if (planned && !entry->facts.in_flight) {
-            struct hf_heap heap = hf_block_heap(block);
-            entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
-            hf_heap_set(&heap, host, entry->facts.due_ms);
-        }
-        atomic_compare_exchange_strong(&block->connections[(uint32_t)handle - 1], &word,
-            word ^ ((HF_CONN_ASLEEP ^ HF_CONN_LIVE) << 28));
+    entry = hf_block_host(block, word & HF_CONN_HOST_MASK);
+    if ((HF_LOAD(entry->word) & HF_HOST_ASLEEP) != 0) {
+        hf_registry_lock(registry);
+        if (connection_word(block, handle) == word)
+            planned = hf_host_awaken_locked(registry, entry, now);
+        hf_registry_unlock(registry);
     }
-    hf_registry_unlock(registry);
+    atomic_compare_exchange_strong(&block->connections[(uint32_t)handle - 1], &word,
+        word ^ ((HF_CONN_ASLEEP ^ HF_CONN_LIVE) << 28));
     return planned;
 }

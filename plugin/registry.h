@@ -101,7 +101,7 @@ struct hf_completed {
     bool report; /* worth a line: a failure, at most one in a minute; a success after failures */
     bool has_values; /* something was once heard from this host */
     uint32_t failures; /* in a row, this one included; after a success: before it */
-    int64_t next_ms; /* when it is asked again, from now; -1: not planned */
+    int64_t next_ms; /* when it is asked again, from now; -1: nobody holds it */
 };
 
 /* Ends a job: publishes, plans the next request. jitter: see schedule.h. */

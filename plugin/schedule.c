@@ -96,6 +96,11 @@ int64_t hf_schedule_leave(
     return smaller(later(idle_since_ms, policy->linger_ms), end_of_ttl(facts));
 }
 
+int64_t hf_schedule_forget(const struct hf_facts *facts)
+{
+    return later(facts->not_before_ms, facts->failures == 0 ? 0 : BACKOFF_MOST_MS);
+}
+
 int64_t hf_schedule_expiry(const struct hf_policy *policy, const struct hf_facts *facts)
 {
     if (policy->max_stale_ms <= 0)

@@ -61,6 +61,11 @@ int64_t hf_schedule_resume(const struct hf_facts *facts, int64_t now);
 int64_t hf_schedule_leave(
     const struct hf_policy *policy, const struct hf_facts *facts, int64_t idle_since_ms);
 
+/* When the record of a host that has left may be forgotten: at once after a success; after failures
+ * only when the longest backoff has passed once more, so that neither the growth of the backoff nor
+ * the time of the last report starts anew with each short connection. */
+int64_t hf_schedule_forget(const struct hf_facts *facts);
+
 /* When the values stop being answered: max_stale after their TTL; HF_NEVER: never, or there are
  * none. */
 int64_t hf_schedule_expiry(const struct hf_policy *policy, const struct hf_facts *facts);

@@ -59,7 +59,7 @@ static int refuse_key(const char *key, const char *value, char *error, size_t si
 static int no_memory(char *error, size_t size)
 {
     snprintf(error, size, "out of memory");
-    return -1;
+    return HF_SETTINGS_NO_MEMORY;
 }
 
 /* ---- reading one value ---- */

@@ -39,10 +39,12 @@ struct hf_settings {
 /* All defaults. NULL: out of memory. */
 struct hf_settings *hf_settings_create(void);
 
-/* Takes one line of the config section; blanks around the value do not count. 0, or -1: error
- * (error_size bytes, NUL-terminated, cut to size; may be NULL with size 0) names the key, the value
- * and what would be valid, and for an unknown key the nearest one; or it is "out of memory". A key
- * that comes twice is an error. After an error the object can only be destroyed. */
+#define HF_SETTINGS_NO_MEMORY (-2)
+
+/* Takes one line of the config section; blanks around the value do not count. 0;
+ * HF_SETTINGS_NO_MEMORY; or -1: error (error_size bytes, NUL-terminated, cut to size; may be NULL
+ * with size 0) names the key, the value and what would be valid, and for an unknown key the nearest
+ * one. A key that comes twice is an error. After an error the object can only be destroyed. */
 int hf_settings_set(struct hf_settings *settings, const char *key, const char *value, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 

@@ -25,8 +25,7 @@ const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT] = {
                 "asked at all."},
     {"enabled", "on", HF_KIND_SWITCH, MEMBER(enabled), .valid = "on or off",
         .help = "`off`: nothing is asked, and the answers are `defaults` and `overrides`."},
-    {"protocol", "databricks", HF_KIND_PROTOCOL, .valid = "databricks",
-        .help = "What the flag service speaks."},
+    {"protocol", "databricks", HF_KIND_PROTOCOL, .help = "What the flag service speaks."},
     {"endpoint", "", HF_KIND_ENDPOINT, MEMBER(endpoint),
         .valid = "a path that begins with /, of printable ASCII without blank, //, # and \\, with "
                  "no other placeholders than {client}, {client_version} and {flags}",
@@ -79,6 +78,11 @@ static bool is_number(const struct hf_setting_row *row)
     return row->kind == HF_KIND_DURATION || row->kind == HF_KIND_SIZE || row->kind == HF_KIND_COUNT;
 }
 
+static const char *valid_text(const struct hf_setting_row *row)
+{
+    return row->kind == HF_KIND_PROTOCOL ? hf_protocol_names() : row->valid;
+}
+
 /* "100ms to 7d". */
 static void describe_range(const struct hf_setting_row *row, char *out, size_t size)
 {
@@ -103,7 +107,7 @@ void hf_settings_describe_valid(const struct hf_setting_row *row, char *out, siz
     char range[2 * HF_FORMAT_MAX + 4];
 
     if (!is_number(row)) {
-        snprintf(out, size, "%s", row->valid);
+        snprintf(out, size, "%s", valid_text(row));
         return;
     }
     describe_range(row, range, sizeof(range));
@@ -124,7 +128,7 @@ static void print_row(FILE *out, const struct hf_setting_row *row)
     describe_range(row, range, sizeof(range));
     fprintf(out, "| `%s` | %s%s%s | %s | %s | %s |\n", row->key, quote,
         row->initial[0] == '\0' ? "empty" : row->initial, quote,
-        is_number(row) ? range : row->valid, row->restart ? "restart" : "yes", row->help);
+        is_number(row) ? range : valid_text(row), row->restart ? "restart" : "yes", row->help);
 }
 
 void hf_settings_print_markdown(FILE *out)

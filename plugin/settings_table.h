@@ -33,7 +33,8 @@ struct hf_setting_row {
     enum hf_kind kind;
     size_t member; /* offset in struct hf_settings; 0 where the kind says it */
     int64_t min, max; /* of a number, in its member's unit */
-    const char *valid; /* of anything else: completes "expected ..." */
+    const char *valid; /* of anything else: completes "expected ..."; of the protocol:
+                          NULL, the table of protocols says it */
     const char *help; /* a sentence or two, for the README */
     bool restart; /* a change needs a restart of the host program */
 };

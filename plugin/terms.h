@@ -43,7 +43,7 @@ enum hf_outcome {
     HF_OUTCOME_OTHER = 10
 };
 
-/* The word for it in status, logs and errors: "fresh", "stale value", "timeout". Never NULL. */
+/* The word for it in status, logs and errors: "fresh", "override", "timeout". Never NULL. */
 const char *hf_state_name(enum hf_state state);
 const char *hf_reason_name(enum hf_reason reason);
 const char *hf_outcome_name(enum hf_outcome outcome);

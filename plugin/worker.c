@@ -138,8 +138,5 @@ void hf_worker_forget(struct hf_worker *worker)
 {
     struct hf_worker fresh = HF_WORKER_INITIALIZER;
 
-    worker->mutex = fresh.mutex;
-    worker->stopping = fresh.stopping;
-    worker->refresher = NULL;
-    worker->state = worker->state == HF_WORKER_CLOSED ? HF_WORKER_CLOSED : HF_WORKER_IDLE;
+    *worker = fresh;
 }

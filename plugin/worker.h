@@ -49,7 +49,7 @@ void hf_worker_kick(struct hf_worker *worker);
  * */
 void hf_worker_stop(struct hf_worker *worker);
 
-/* In a child after a fork, where no thread is left: forgets the parent's. open or not as before. */
+/* In a child after a fork, where there is no thread: CLOSED, with a new mutex. */
 void hf_worker_forget(struct hf_worker *worker);
 
 #endif

@@ -88,7 +88,7 @@ static void test_oldest_host(void)
     CHECK_INT_EQ(init_with_short_host(&host, offsetof(struct hf_host, get_token)), HF_OK);
     hf_test_log_clear();
     CHECK(hf_test_connect(plugin, "no such/host") == HF_NO_CONN);
-    CHECK_INT_EQ(hf_test_log_count("no such/host"), 1);
+    CHECK_INT_EQ(hf_test_log_count("no such"), 1);
     plugin->fini();
 }
 
@@ -105,7 +105,7 @@ static void test_newer_host(void)
     hf_test_log_clear();
     CHECK_INT_EQ(hf_test_init_with(plugin, &newer.host, SETTINGS), HF_OK);
     CHECK(hf_test_connect(plugin, "no such/host") == HF_NO_CONN);
-    CHECK_INT_EQ(hf_test_log_count("no such/host"), 1);
+    CHECK_INT_EQ(hf_test_log_count("no such"), 1);
     plugin->fini();
 }
 

@@ -85,6 +85,14 @@ FIXTURE size_t requests(void)
     return hf_flag_service_count(service);
 }
 
+/* When the service was asked for the i-th time, from 0; 0: it was not. */
+FIXTURE int64_t asked_ms(size_t i)
+{
+    const struct hf_flag_request *request = hf_flag_service_request(service, i);
+
+    return request ? request->time_ms : 0;
+}
+
 /* A member of the service's own entry. */
 FIXTURE int64_t member(const char *name)
 {
@@ -106,6 +114,11 @@ FIXTURE bool is_known(hf_conn conn)
 FIXTURE bool has_failed(hf_conn conn)
 {
     return hf_test_explain(plugin, conn, A).last_error != HF_FETCH_OK;
+}
+
+FIXTURE bool is_answered(hf_conn conn)
+{
+    return is_known(conn) || has_failed(conn);
 }
 
 FIXTURE bool is_stale(hf_conn conn)

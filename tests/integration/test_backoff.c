@@ -18,13 +18,6 @@ static void read_and_cycle(hf_conn conn, int expected)
     plugin->on_disconnect(conn);
 }
 
-static int64_t asked_ms(size_t request)
-{
-    const struct hf_flag_request *found = hf_flag_service_request(service, request);
-
-    return found ? found->time_ms : 0;
-}
-
 /* first: the number of the request that failed first. windows: how many to look at, full of reads
  * and connections. */
 static void check_windows(hf_conn conn, int expected, size_t first, size_t windows)

@@ -113,8 +113,11 @@ static void start_host(size_t i, const struct failure *failure, enum hf_cert cer
 
 static void break_host(size_t i, const struct failure *failure)
 {
+    struct hf_flag_reply reply = failure->reply;
+
     if (failure->breakage == REPLY) {
-        hf_flag_service_set_reply(hosts[i].service, &failure->reply);
+        reply.interval_ms = hf_wait_slow_ms(reply.interval_ms); /* as request_timeout */
+        hf_flag_service_set_reply(hosts[i].service, &reply);
         return;
     }
     hf_flag_service_stop(hosts[i].service);

@@ -246,9 +246,7 @@ static void test_backoff_outlives_entry(void)
     conn = connect_service();
     CHECK_INT_EQ(member("references"), 1);
     CHECK(hf_flag_service_wait_requests(service, 2, BOUND_MS));
-    CHECK(hf_flag_service_request(service, 1)->time_ms -
-            hf_flag_service_request(service, 0)->time_ms >=
-        2500);
+    CHECK(asked_ms(1) - asked_ms(0) >= 2500);
     stop_all();
 }
 
@@ -335,11 +333,6 @@ static void test_reconnect_in_flight(void)
 }
 
 /* ---- many cycles ---- */
-
-static bool is_answered(hf_conn conn)
-{
-    return is_known(conn) || has_failed(conn);
-}
 
 /* A failing service may be asked again once in 2.5 s at most. */
 static void cycle(unsigned status, bool on)

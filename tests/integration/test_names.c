@@ -53,8 +53,7 @@ static void test_bad_names(void)
         "ftp://dbc-1.example", "file:///etc/passwd", "dbc-1.example:", "dbc-1.example:https",
         "dbc-1.example:0", "dbc-1.example:65536", "dbc-1.example:-1", "dbc-1.example:443:443",
         "[::1", "::1]", "[::1]x", "[127.0.0.1]", "[::g]", "1.2.3.256", "1.2.3", "0x7f000001",
-        "m\xc3\xbcnchen.example",
-        "dbc%2d1.example"};
+        "m\xc3\xbcnchen.example", "dbc%2d1.example"};
 
     start_for_any_host();
     check_all_refused(names, COUNT(names));

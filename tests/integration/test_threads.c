@@ -286,6 +286,7 @@ static void test_host_slots(void)
 
 /* ---- C57 ---- */
 
+#define MIXED TWO_FLAGS "ttl_min = 100ms\nttl = 100ms\nmax_hosts = 8\n"
 #define MIXERS 4
 #define HELD 8
 #define ORGS 3
@@ -369,14 +370,16 @@ static void test_mixed(void)
     start_services();
     for (int side = A; side < SIDES; side++)
         hf_flag_service_set_ttl(services[side], NULL);
-    CHECK_INT_EQ(hf_test_init(plugin,
-                     TWO_FLAGS "ttl_min = 100ms\nttl = 100ms\nlinger = 20ms\nmax_hosts = 8\n"),
-        HF_OK);
+    CHECK_INT_EQ(hf_test_init(plugin, MIXED "linger = 20ms\n"), HF_OK);
     for (size_t i = 0; i < MIXERS; i++)
         pthread_create(&mixers[i].thread, NULL, mix, &mixers[i]);
     end_ms = hf_wait_now_ms() + RUN_MS;
-    for (bool on = true; !time_is_over(end_ms); on = !on)
+    for (bool on = true; !time_is_over(end_ms); on = !on) {
         hf_flag_service_set_flag(services[A], "x", on);
+        CHECK_INT_EQ(
+            hf_test_reload(plugin, on ? MIXED "linger = 0\n" : MIXED "linger = 20ms\n"), HF_OK);
+    }
+    CHECK_INT_EQ(hf_test_reload(plugin, MIXED), HF_OK);
     CHECK(hf_flag_service_wait_requests(services[A], 5, BOUND_MS));
     atomic_store(&stop, true);
     for (size_t i = 0; i < MIXERS; i++) {
@@ -394,7 +397,8 @@ static const struct hf_test tests[] = {
         test_connection_slots},
     {"C14 stale handles whose host slot is used again never read the other host's flag",
         test_host_slots},
-    {"C57 connect, read, disconnect, publish, refresh and status from four threads", test_mixed},
+    {"C57 connect, read, disconnect, refresh and status from four threads, publish and reload",
+        test_mixed},
 };
 
 int main(int argc, char **argv)
