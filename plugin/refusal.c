@@ -10,17 +10,17 @@
  * which may hold a password or a token. Where it is not clear which is which, nothing. */
 static void show(const char *upstream, char shown[SHOWN_MAX])
 {
-    const char *start = upstream == NULL ? "" : upstream, *scheme = strstr(start, "://"), *end, *at;
+    const char *name = upstream == NULL ? "" : upstream, *scheme = strstr(name, "://");
+    const char *host = scheme == NULL ? name : scheme + 3, *end = host + strcspn(host, "/?#\\");
+    const char *at = memrchr(host, '@', (size_t)(end - host));
 
-    start = scheme == NULL ? start : scheme + 3;
-    end = start + strcspn(start, "/?#\\");
-    at = memrchr(start, '@', (size_t)(end - start));
     if (strchr(end, '@') != NULL) {
         snprintf(shown, SHOWN_MAX, "a name that is not shown");
         return;
     }
-    start = at == NULL ? start : at + 1;
-    snprintf(shown, SHOWN_MAX, "\"%.*s%s\"", (int)(end - start < 200 ? end - start : 200), start,
+    if (at != NULL)
+        name = at + 1;
+    snprintf(shown, SHOWN_MAX, "\"%.*s%s\"", (int)(end - name < 200 ? end - name : 200), name,
         *end == '\0' ? "" : "...");
 }
 

@@ -95,6 +95,23 @@ static void test_secrets(void)
     }
 }
 
+static void test_query(void)
+{
+    static const char *const names[] = {"https://dbc-1.example/sql?token=secret",
+        "dbc-1.example?secret", "https://dbc-1.example/secret", "dbc-1.example#secret",
+        "https://dbc-1.example/?a=b@secret", "https://user:se?cret@dbc-1.example"};
+
+    for (size_t i = 0; i < COUNT(names); i++) {
+        start_for_any_host();
+        CHECK(hf_test_connect(plugin, names[i]) == HF_NO_CONN);
+        CHECK_INT_EQ(hf_test_log_count_level(HF_LOG_WARNING, "gets no flags"), 1);
+        CHECK_INT_EQ(hf_test_log_count("secret"), 0);
+        CHECK_INT_EQ(hf_test_log_count("cret@"), 0);
+        CHECK_INT_EQ(hf_test_log_count("user"), 0);
+        stop_all();
+    }
+}
+
 /* What is logged is one line, whatever the name. */
 static void test_log_is_one_line(void)
 {
@@ -304,6 +321,7 @@ static const struct hf_test tests[] = {
     {"C23 bad names: refused, counted, logged once", test_bad_names},
     {"C23 a name over 253 bytes is refused", test_long_name},
     {"C23 what is logged of a refused name holds no user info", test_secrets},
+    {"C23 what is logged of a refused name holds no path and no query", test_query},
     {"C23 what is logged of a refused name is one line", test_log_is_one_line},
     {"C24 IPv4 literals, with and without port", test_ipv4},
     {"C24 IPv6 literals, with and without brackets and port", test_ipv6_names},

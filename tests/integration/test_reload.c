@@ -2,6 +2,7 @@
  *
  * reload: other settings while connections are open.
  */
+#include "tests/support/fds.h"
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"
 #include "tests/support/suite.h"
@@ -146,6 +147,42 @@ static void test_prefetch(void)
     tear_down();
 }
 
+static void test_refusal_is_lifted(void)
+{
+    plugin = hf_test_host_load(NULL);
+    service = hf_flag_service_start(NULL);
+    hf_flag_service_set_flag(service, "a", true);
+    CU_ASSERT_EQUAL_FATAL(hf_test_init(plugin, "flags = a, b\n"), HF_OK);
+    conn = hf_test_connect(plugin, hf_flag_service_url(service));
+    CHECK(HF_WAIT_UNTIL(hf_test_explain(plugin, conn, 0).last_error == HF_FETCH_REFUSED, 10000));
+    CHECK(hf_test_explain(plugin, conn, 0).next_refresh_ms > 0);
+    CHECK_INT_EQ(hf_test_reload(plugin, SETTINGS), HF_OK);
+    CHECK_INT_EQ(hf_test_explain(plugin, conn, 0).next_refresh_ms, 0);
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, 0) == 1, 10000));
+    tear_down();
+}
+
+static void test_no_room_for_the_error(void)
+{
+    const struct hf_setting bad = {"ttl", "soon"};
+
+    set_up("");
+    CHECK_INT_EQ(plugin->reload(&bad, 1, NULL, 300), HF_E_INVALID);
+    CHECK_INT_EQ(plugin->reload(&bad, 1, NULL, 0), HF_E_INVALID);
+    tear_down();
+}
+
+static void test_starts_nothing(void)
+{
+    plugin = hf_test_host_load(NULL);
+    size_t threads = hf_fds_threads(0);
+
+    CU_ASSERT_EQUAL_FATAL(hf_test_init(plugin, SETTINGS), HF_OK);
+    CHECK_INT_EQ(hf_test_reload(plugin, SETTINGS), HF_OK);
+    CHECK_INT_EQ(hf_fds_threads(0), threads);
+    plugin->fini();
+}
+
 static void test_out_of_turn(void)
 {
     plugin = hf_test_host_load(NULL);
@@ -164,6 +201,10 @@ int main(int argc, char **argv)
         {"C82 C84 enabled is switched off and on again: values are kept, new hosts are asked",
             test_switch},
         {"C84 prefetch is switched on: hosts that were never read are asked", test_prefetch},
+        {"C84 a reload that lifts a refusal is followed by a request at once",
+            test_refusal_is_lifted},
+        {"C84 C87 reload with no room for its error", test_no_room_for_the_error},
+        {"C84 reload before the first connection starts no thread", test_starts_nothing},
         {"C84 reload before init is refused", test_out_of_turn},
     };
 

@@ -314,6 +314,40 @@ static void test_hundred_threads(void)
     fixture_close(&f);
 }
 
+/* Runs when an on_connect has done its part under the lock and has not claimed its word yet: the
+ * registry is closed and opened, and somebody else gets the same host slot. */
+static struct fixture *interrupted;
+static hf_handle newcomer;
+
+static void give_and_interrupt(void *mutex)
+{
+    struct fixture *f = interrupted;
+
+    pthread_mutex_unlock(mutex);
+    if (f == NULL)
+        return;
+    interrupted = NULL;
+    memset(f->memory, 0, f->bytes);
+    hf_registry_open(&f->registry, f->memory, f->settings, 0x9abcdef);
+    newcomer = connect_and_answer(f, "newcomer.example", 7, 2000);
+}
+
+static void test_reopened_within_acquire(void)
+{
+    struct fixture f;
+    FIXTURE_OPEN(&f, "linger", "0");
+
+    interrupted = &f;
+    f.lock.give = give_and_interrupt;
+    struct hf_acquired late = acquire(&f, "late.example", 1000);
+    CHECK(late.handle == 0 && late.error == HF_CLOSED);
+    CHECK_INT_EQ(references_of(&f, "newcomer.example", 2000), 1);
+    CHECK_INT_EQ(read_flag(&f, newcomer, 0), 1);
+    CHECK(hf_registry_release(&f.registry, newcomer, 2000));
+    CHECK_INT_EQ(references_of(&f, "newcomer.example", 2000), -1);
+    fixture_close(&f);
+}
+
 static void test_asleep(void)
 {
     struct fixture f;
@@ -376,6 +410,8 @@ int main(int argc, char **argv)
             test_idle_makes_room},
         {"C18 C19 C20 C21 hosts, ports, schemes and org ids are apart", test_hosts_apart},
         {"C02 prefetch = off: the first read awakens the host, once", test_asleep},
+        {"C07 C77 closed and opened within an acquire: nobody else's reference is touched",
+            test_reopened_within_acquire},
         {"C77 a closed registry knows nothing and breaks nothing", test_closed},
         {"the index agrees with a list after 20,000 inserts and removes",
             test_index_against_a_list},
