@@ -121,6 +121,7 @@ demo:
 test:
 	@.ci/deps build test
 	@$(MAKE) --no-print-directory -j$(JOBS) tests
+	@$(if $(SANITIZE),,.ci/readme-example README.md)
 	@HF_BUILD=$(B) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(if $(SANITIZE),,--valgrind $(VALGRIND_TESTS))
 
 # Those that fork or that measure processes are left out: valgrind follows one process.
@@ -153,7 +154,6 @@ lint:
 	  --suppressions-list=.ci/cppcheck.supp --error-exitcode=1 -I. -D_GNU_SOURCE \
 	  -DHF_NAME='"$(NAME)"' -DHF_VERSION='"$(VERSION)"' -DLIBCURL_VERSION_NUM=0x075800 --library=.ci/cppcheck.cfg -j$(JOBS) plugin hosts
 	@$(MAKE) --no-print-directory check-docs
-	@.ci/readme-example README.md
 	@echo "lint: ok"
 
 # The README's table of settings is what the code says.

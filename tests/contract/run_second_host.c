@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * A host program as somebody else would write it: host_api.h, dlopen and the C library, nothing else
- * of this project. It connects to one upstream, waits for its flag, says what it is, and ends.
+ * A host program as somebody else would write it: host_api.h, dlopen and the C library, nothing
+ * else of this project. It connects to one upstream, waits for its flag, says what it is, and ends.
  *
  *     run_second_host hostflags.so http://127.0.0.1:4711 telemetry
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * What host_api.h promises: tables of other sizes and versions, NULL callbacks, the header, the
- * object file. A table that is shorter than ours lies directly before a page without access, so that
- * reading beyond its end does not go unnoticed. Layout and numbers are in test_layout.c, the small
- * stacks in test_stack.c.
+ * object file. A table that is shorter than ours lies directly before a page without access, so
+ * that reading beyond its end does not go unnoticed. Layout and numbers are in test_layout.c, the
+ * small stacks in test_stack.c.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,8 @@
  *
  * Every function on a stack of 8 KiB between two pages without access, as coroutine hosts have them
  * (Odyssey, say). Each scenario is a process of its own that loads the plugin anew: the first call
- * of a function is the expensive one, since the C library binds its symbols and makes its heaps then.
+ * of a function is the expensive one, since the C library binds its symbols and makes its heaps
+ * then.
  */
 #include <signal.h>
 #include <stdio.h>

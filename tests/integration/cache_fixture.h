@@ -10,8 +10,8 @@
  *     …
  *     stop_all();
  *
- * Flag a is number A, on at the service; flag b is number B, off at the service. That something does
- * *not* happen is tied to something that happens later: worker_has_moved_on(), pacer_passes().
+ * Flag a is number A, on at the service; flag b is number B, off at the service. That something
+ * does *not* happen is tied to something that happens later: worker_has_moved_on(), pacer_passes().
  * Main thread.
  */
 #ifndef HOSTFLAGS_TESTS_INTEGRATION_CACHE_FIXTURE_H

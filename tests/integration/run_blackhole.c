@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * A host program whose name server never answers: in a mount namespace of its own, resolv.conf names
- * a loopback address on which a UDP socket is bound and silent.
+ * A host program whose name server never answers: in a mount namespace of its own, resolv.conf
+ * names a loopback address on which a UDP socket is bound and silent.
  *
  *     run_blackhole PLUGIN
  *

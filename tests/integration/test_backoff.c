@@ -114,7 +114,8 @@ static int64_t refresh_now(void)
     return now_ms;
 }
 
-/* After two failures the next one would be asked again after 10 s or more, were they not forgotten. */
+/* After two failures the next one would be asked again after 10 s or more, were they not forgotten.
+ * */
 static void test_count_is_reset(void)
 {
     hf_conn conn;

@@ -333,7 +333,8 @@ static void test_bomb(void)
     stop_all();
 }
 
-/* Sends spaces until the client hangs up; how many bytes it took (its buffers' content included). */
+/* Sends spaces until the client hangs up; how many bytes it took (its buffers' content included).
+ * */
 static size_t pour(int fd, const char *head)
 {
     char spaces[65536];

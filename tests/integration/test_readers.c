@@ -68,8 +68,9 @@ static void make_document(char *document, size_t size, const char *value)
     snprintf(document + length, size - length, "]}");
 }
 
-/* Every flag once, over the whole word again and again. Two publishes of a host are 80 ms apart at least (0.80 of the
- * TTL), so that reads which took less than half of that may see one change and not a second. */
+/* Every flag once, over the whole word again and again. Two publishes of a host are 80 ms apart at
+ * least (0.80 of the TTL), so that reads which took less than half of that may see one change and
+ * not a second. */
 static void read_all_flags(hf_conn conn)
 {
     int64_t started_ms = hf_wait_now_ms();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * Which entry a host's name leads to, and what the service sees of a request: method, path, headers,
- * port. Where names must not be resolved, the setting `service` sends all requests to one service. Names that are
- * refused, and plain http: test_names.c.
+ * Which entry a host's name leads to, and what the service sees of a request: method, path,
+ * headers, port. Where names must not be resolved, the setting `service` sends all requests to one
+ * service. Names that are refused, and plain http: test_names.c.
  */
 #include "tests/integration/cache_fixture.h"
 

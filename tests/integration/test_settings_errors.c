@@ -148,7 +148,8 @@ static void test_nothing_half_started(void)
     hf_flag_service_stop(service);
 }
 
-/* A success does not start anything either: hosts daemonise after they have loaded their plugins. */
+/* A success does not start anything either: hosts daemonise after they have loaded their plugins.
+ * */
 static void test_init_starts_nothing(void)
 {
     int fds = hf_fds_count(0);

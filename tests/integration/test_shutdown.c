@@ -29,8 +29,9 @@
 #endif
 
 /* Two things that are meant to be so when fini runs beside readers: it puts zero pages in place of
- * the cache's in one step, which ThreadSanitizer takes for a write to each byte; and who looked for a
- * host before that may compare a key of the next life, but then looks at the host's word again. */
+ * the cache's in one step, which ThreadSanitizer takes for a write to each byte; and who looked for
+ * a host before that may compare a key of the next life, but then looks at the host's word again.
+ * */
 #if defined(__SANITIZE_THREAD__)
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
@@ -345,7 +346,8 @@ static void test_closed_and_loaded_again(void)
     hf_flag_service_stop(service);
 }
 
-/* The host closes it without fini, while the worker is busy: the object stays, so does the worker. */
+/* The host closes it without fini, while the worker is busy: the object stays, so does the worker.
+ * */
 static void test_closed_without_fini(void)
 {
     struct hf_flag_service *service = hf_settled_service();
