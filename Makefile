@@ -122,10 +122,11 @@ test:
 	@.ci/deps build test
 	@$(MAKE) --no-print-directory -j$(JOBS) tests
 	@$(if $(SANITIZE),,.ci/readme-example README.md)
-	@HF_BUILD=$(B) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(if $(SANITIZE),,--valgrind $(VALGRIND_TESTS))
+	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(if $(SANITIZE),,--valgrind $(VALGRIND_TESTS))
 
 # Those that fork or that measure processes are left out: valgrind follows one process.
-VALGRIND_TESTS := $(UNIT_TESTS) $(addprefix $(B)/tests/integration/,test_lifecycle test_document test_shutdown)
+VALGRIND_TESTS := $(UNIT_TESTS) $(addprefix $(B)/tests/integration/,test_lifecycle test_shutdown test_reload \
+	test_callbacks test_request test_loader)
 
 .PHONY: test-asan
 test-asan:
