@@ -86,7 +86,7 @@ static bool claim_from(
     uint32_t index = probe < capacity ? probe : probe % capacity, base = HF_LOAD(block->base);
 
     for (uint32_t tries = 0; tries < capacity; tries++) {
-        uint64_t word = HF_LOAD(block->connections[index]);
+        uint64_t word = atomic_load(&block->connections[index]); /* pairs with give_back */
         while ((uint32_t)word == HF_CONN_FREE) {
             uint64_t generation = (uint64_t)((uint32_t)(word >> 32) + base) << 32;
             if (HF_SWAP(block->connections[index], word, generation | content)) {
@@ -111,7 +111,6 @@ static bool claim(struct hf_block *block, uint64_t content, hf_handle *handle)
     if (claim_from(block, capacity, content, handle))
         return true;
     atomic_store(&block->connections_full, true);
-    atomic_thread_fence(memory_order_seq_cst); /* pairs with give_back */
     if (!claim_from(block, capacity, content, handle))
         return false;
     atomic_store(&block->connections_full, false);

@@ -56,7 +56,7 @@ static void test_failing_cycles(void)
     conn = connect_service();
     CHECK(HF_WAIT_UNTIL(has_failed(conn), BOUND_MS));
     plugin->on_disconnect(conn);
-    check_windows(HF_NO_CONN, 0, 0, 1);
+    check_windows(HF_NO_CONN, 0, 0, 2);
     stop_all();
 }
 

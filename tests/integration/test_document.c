@@ -314,7 +314,8 @@ static void check_too_large(hf_conn conn)
     CHECK_INT_EQ(answer.last_error, HF_FETCH_TOO_LARGE);
     CHECK_INT_EQ(answer.reason, HF_REASON_DEFAULT);
     CHECK_INT_EQ(plugin->is_enabled(conn, A), 0);
-    CHECK_INT_EQ(hf_test_log_count_level(HF_LOG_WARNING, "max_response_size"), 1);
+    CHECK(
+        HF_WAIT_UNTIL(hf_test_log_count_level(HF_LOG_WARNING, "max_response_size") == 1, BOUND_MS));
 }
 
 static void test_bomb(void)

@@ -264,7 +264,8 @@ static void test_unresolved_name(void)
     CHECK(conn != HF_NO_CONN);
     check_unknown(conn, HF_FETCH_DNS, 0, RESOLVER_BOUND_MS);
     CHECK(hf_test_status_is(plugin, "no-such-host.invalid", 443, "last_error", "dns"));
-    CHECK_INT_EQ(hf_test_log_count_level(HF_LOG_WARNING, "no-such-host.invalid"), 1);
+    CHECK(HF_WAIT_UNTIL(
+        hf_test_log_count_level(HF_LOG_WARNING, "no-such-host.invalid") == 1, BOUND_MS));
     stop_all();
 }
 

@@ -249,7 +249,7 @@ static void check_http_refused(hf_conn conn)
     CHECK_INT_EQ(answer.http_status, 0);
     CHECK_INT_EQ(answer.enabled, 1);
     CHECK_INT_EQ(answer.reason, HF_REASON_DEFAULT);
-    CHECK_INT_EQ(hf_test_log_count_level(HF_LOG_WARNING, "allow_http"), 1);
+    CHECK(HF_WAIT_UNTIL(hf_test_log_count_level(HF_LOG_WARNING, "allow_http") == 1, BOUND_MS));
     CHECK_INT_EQ(requests(), 0);
 }
 
