@@ -31,7 +31,8 @@
  *     with the first on_connect.
  *  5. Fork. A child starts with an empty cache and no thread; the settings stay. Handles of its
  *     parent answer the default there and release nothing. Its own worker starts with its own first
- *     on_connect.
+ *     on_connect. A callback may fork; on the worker's thread the child must exec or _exit before
+ *     the callback returns.
  *  6. Memory. Strings and tables are borrowed for the length of a call, except struct hf_host: it
  *     is copied by init, but what its members point to must live until fini has returned. Nothing
  *     that the plugin hands out has to be freed.
@@ -200,7 +201,8 @@ struct hf_plugin {
 
     /* 1: on, 0: off. flag: the position of the flag in the setting `flags`, from 0; one beyond the
      * list is off. Wait-free: no lock, no allocation, no system call. (One exception: under
-     * prefetch = off the first read of a host that was never asked wakes the worker.) */
+     * prefetch = off the first read of a host that was never asked takes a lock and wakes the
+     * worker.) */
     int32_t (*is_enabled)(hf_conn conn, uint32_t flag);
 
     /* Stops the transfer in flight, joins the worker (within 2 s), frees everything. init works
@@ -226,14 +228,16 @@ struct hf_plugin {
      * size is 0) and returns the length that the whole has, like snprintf. JSON: an object with
      * "hosts" (an array of {"host", "port", "org_id", "references", "state", "age_ms",
      * "next_refresh_ms", "requests", "not_modified", "failures", "last_error", "http_status",
-     * "flags": {name: {"enabled", "reason"}}}), "connections" and "rejected". An unknown format
-     * gives 0. */
+     * "flags": {name: {"enabled", "reason"}}}), "connections" and "rejected" (connections that got
+     * no reference since init). "requests" and "failures" count since the entry was made. An
+     * unknown format gives 0. */
     size_t (*status)(int32_t format, char *buf, size_t size);
 
     /* Asks the service of a host (as in hf_upstream; NULL: of every host) now, without waiting for
      * the answer. Skips TTL and backoff, never a Retry-After. HF_OK: asked, or being asked;
      * HF_E_TOO_SOON: asked less than a second ago; HF_E_NOTFOUND: no connection holds such a host;
-     * HF_E_INVALID: no host name; HF_E_STATE: not initialised, or `enabled` is off. */
+     * HF_E_INVALID: no host name; HF_E_STATE: not initialised, or nothing is ever asked (`enabled`
+     * is off, or all flags are overridden). */
     int32_t (*refresh)(const char *host);
 };
 

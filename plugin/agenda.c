@@ -282,7 +282,10 @@ static void apply_to_host_locked(struct hf_registry *registry, uint32_t host, in
     entry->expired = hf_schedule_expiry(&registry->settings->policy, &entry->facts) <= now;
     hf_host_publish_locked(
         registry, host, entry->expired ? 0 : entry->sent, entry->expired ? 0 : entry->on);
-    if (entry->facts.outcome == HF_OUTCOME_REFUSED) { /* by us: no service has seen a request */
+    if (entry->facts.in_flight)
+        entry->facts.not_before_ms = hf_schedule_give_up(&entry->facts);
+    else if (entry->facts.outcome ==
+        HF_OUTCOME_REFUSED) { /* by us: no service has seen a request */
         entry->facts.not_before_ms = 0;
         entry->facts.due_ms = HF_NEVER;
     }

@@ -321,11 +321,14 @@ struct hf_fetcher *hf_fetcher_create(
     fetcher->done = done;
     fetcher->arg = arg;
     fetcher->multi = curl_multi_init();
-    if (fetcher->multi == NULL) {
+    if (fetcher->multi != NULL)
+        hf_inherit_no_wake_pair(poke, fetcher->multi);
+    /* Where descriptors are short, libcurl makes a handle that cannot be woken. */
+    if (fetcher->multi == NULL || curl_multi_wakeup(fetcher->multi) != CURLM_OK) {
+        curl_multi_cleanup(fetcher->multi);
         free(fetcher);
         return NULL;
     }
-    hf_inherit_no_wake_pair(poke, fetcher->multi);
     return fetcher;
 }
 

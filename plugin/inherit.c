@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #define MARK_BYTES 13 /* no other pair of sockets has exactly these waiting */
 
@@ -24,7 +23,7 @@ static bool is_inheritable(int fd)
 }
 
 /* Whether exactly mark is waiting there. */
-static bool has_mark(int fd, const void *mark)
+static bool has_mark(int fd, const char *mark)
 {
     char waiting[MARK_BYTES];
     int bytes = 0;
@@ -34,8 +33,7 @@ static bool has_mark(int fd, const void *mark)
         memcmp(waiting, mark, MARK_BYTES) == 0;
 }
 
-/* The first open descriptor for which is(fd, what) holds, or -1. */
-static int find(bool (*is)(int fd, const void *what), const void *what)
+static int find_mark(const char *mark)
 {
     DIR *directory = opendir("/proc/self/fd");
     struct dirent *item;
@@ -45,53 +43,42 @@ static int find(bool (*is)(int fd, const void *what), const void *what)
         return -1;
     while (found < 0 && (item = readdir(directory)) != NULL) {
         int fd = atoi(item->d_name);
-        if (item->d_name[0] != '.' && is(fd, what))
+        if (item->d_name[0] != '.' && has_mark(fd, mark))
             found = fd;
     }
     closedir(directory);
     return found;
 }
 
+/* near: one end of a pair of which nobody reads the other end. */
+static void keep_pair(int near)
+{
+    static const char mark[MARK_BYTES + 1] = "hostflagspair";
+    int far;
+
+    fcntl(near, F_SETFD, FD_CLOEXEC);
+    if (send(near, mark, MARK_BYTES, MSG_DONTWAIT | MSG_NOSIGNAL) != MARK_BYTES)
+        return;
+    far = find_mark(mark);
+    if (far >= 0)
+        fcntl(far, F_SETFD, FD_CLOEXEC);
+}
+
 void hf_inherit_no_wake_pair(void (*wake)(void *arg), void *arg)
 {
-    char ones[MARK_BYTES], mark[MARK_BYTES + 1] = "hostflagspair";
-    int near, far;
+    char ones[MARK_BYTES];
+    int near;
 
     memset(ones, 1, sizeof(ones));
     for (int i = 0; i < MARK_BYTES; i++)
         wake(arg);
-    near = find(has_mark, ones);
-    if (near < 0)
-        return;
-    fcntl(near, F_SETFD, FD_CLOEXEC);
-    if (send(near, mark, MARK_BYTES, MSG_DONTWAIT | MSG_NOSIGNAL) != MARK_BYTES)
-        return;
-    far = find(has_mark, mark);
-    if (far < 0)
-        return;
-    fcntl(far, F_SETFD, FD_CLOEXEC);
-    if (recv(far, mark, MARK_BYTES, MSG_DONTWAIT) != MARK_BYTES)
-        return;
-}
-
-/* The two ends of a pair are made by one call: their inode numbers follow each other. */
-static bool is_twin(int fd, const void *end)
-{
-    const struct stat *first = end;
-    struct stat other;
-
-    return is_inheritable(fd) && fstat(fd, &other) == 0 && other.st_ino == first->st_ino + 1;
+    near = find_mark(ones);
+    if (near >= 0)
+        keep_pair(near);
 }
 
 void hf_inherit_no_pair(int end)
 {
-    struct stat first;
-    int twin;
-
-    if (!is_inheritable(end) || fstat(end, &first) != 0)
-        return;
-    fcntl(end, F_SETFD, FD_CLOEXEC);
-    twin = find(is_twin, &first);
-    if (twin >= 0)
-        fcntl(twin, F_SETFD, FD_CLOEXEC);
+    if (is_inheritable(end))
+        keep_pair(end);
 }

@@ -5,14 +5,15 @@
  * libcurl 7.88 makes pairs of connected sockets without close-on-exec and without telling their
  * numbers: one for curl_multi_wakeup, which lives as long as the multi handle, and one for each
  * look-up of a name, which lives as long as that. (Its connections are ours to open.) Comparing the
- * open descriptors before and after would catch those that another thread opens meanwhile. So:
+ * open descriptors before and after would catch those that another thread opens meanwhile. So a
+ * pair is found by what only it does: bytes that are written at one end appear at the other, where
+ * nobody ever reads. Descriptors that are not ours are looked at, never changed. The end to begin
+ * with:
  *
- * - The pair for waking is found by what only it does: waking makes bytes appear at one end; bytes
- *   written there appear at the other. Other descriptors are looked at, never changed.
- * - Of a look-up's pair libcurl tells one end, among the sockets it waits for. The other has been
- *   made by the same call: it has the next inode number. (libcurl tells numbers below FD_SETSIZE
- *   only: in a process with more open files a program that is started during a look-up may inherit
- *   that pair.)
+ * - Of the pair for waking it is where bytes appear when libcurl is woken.
+ * - Of a look-up's pair libcurl tells it, among the sockets it waits for, where the number is below
+ *   FD_SETSIZE. In a process with more open files than that, a program that is started during a
+ *   look-up may inherit the pair.
  *
  * Later versions of libcurl set close-on-exec themselves; then there is nothing to do here.
  */

@@ -59,6 +59,7 @@ static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 static pthread_rwlock_t use = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static struct hf_gate calls = HF_GATE_INITIALIZER;
 static const struct hf_log host_log = {write_log, NULL};
+static bool handles_forks; /* the fork handler is registered */
 static bool up; /* between a good init and fini; under `changing` */
 static struct hf_host host; /* a copy; members that the host does not have are NULL */
 static struct hf_instance cache;
@@ -156,7 +157,7 @@ static int32_t read_settings(const struct hf_setting *list, size_t count,
 /* The process exits without fini: the worker must not be inside TLS while that is taken apart. */
 static void stop_at_exit(void)
 {
-    hf_instance_stop(&cache);
+    hf_worker_stop_at_exit(&cache.worker);
 }
 
 static void start_anew_after_fork(void)
@@ -174,13 +175,12 @@ static void start_anew_after_fork(void)
 
 /* Once per process. After libcurl was initialised: exit handlers run in reverse order, and ours has
  * to come before the TLS library's. */
-static bool register_handlers(void)
+static bool register_exit_handler(void)
 {
     static bool registered;
 
     if (!registered)
-        registered =
-            atexit(stop_at_exit) == 0 && pthread_atfork(NULL, NULL, start_anew_after_fork) == 0;
+        registered = atexit(stop_at_exit) == 0;
     return registered;
 }
 
@@ -191,7 +191,7 @@ static int32_t bring_up(struct hf_settings *settings, char *error, size_t error_
     hf_user_agent(cache.user_agent, host.name, host.version);
     memset(&refusals, 0, sizeof(refusals));
     problem = hf_instance_up(&cache, settings);
-    if (problem == HF_UP_OK && !register_handlers()) {
+    if (problem == HF_UP_OK && (!handles_forks || !register_exit_handler())) {
         hf_instance_stop(&cache);
         hf_instance_down(&cache);
         problem = HF_UP_NO_MEMORY;
@@ -303,6 +303,7 @@ static hf_conn on_connect(const struct hf_upstream *upstream)
     struct hf_upstream_key key;
     struct hf_acquired acquired;
     const char *bad;
+    int64_t now;
 
     if (hf_registry_is_closed(&cache.registry))
         return HF_NO_CONN;
@@ -313,8 +314,9 @@ static hf_conn on_connect(const struct hf_upstream *upstream)
         HF_HAS(upstream, org_id) ? upstream->org_id : NULL);
     if (bad != NULL)
         return refuse(HF_REFUSED_NAME, upstream->host, bad);
-    acquired = hf_registry_acquire(&cache.registry, &key, hf_clock_coarse_ms());
-    if (acquired.kick)
+    now = hf_clock_coarse_ms();
+    acquired = hf_registry_acquire(&cache.registry, &key, now);
+    if (acquired.kick || hf_worker_is_overdue(&cache.worker, now))
         hf_worker_kick(&cache.worker);
     switch (acquired.error) {
     case HF_ACQUIRED:
@@ -460,6 +462,7 @@ static int32_t refresh(const char *name)
 static void prepare(void)
 {
     hf_instance_init(&cache, &host_log);
+    handles_forks = pthread_atfork(NULL, NULL, start_anew_after_fork) == 0;
 }
 
 __attribute__((visibility("default"))) const struct hf_plugin *hf_plugin_entry_v1(void)

@@ -198,19 +198,23 @@ static void start_due(struct hf_refresher *refresher)
     } while (count > 0 && count == most);
 }
 
+/* How long there is nothing to start. With all slots in use it is an end that is awaited. */
+static int64_t until_due(struct hf_refresher *refresher, int64_t most_ms)
+{
+    int64_t due = hf_registry_next_due(refresher->registry), wait_ms;
+
+    if (refresher->free_count == 0 || due == HF_NEVER)
+        return most_ms;
+    wait_ms = due - hf_clock_ms();
+    return wait_ms < 0 ? 0 : wait_ms < most_ms ? wait_ms : most_ms;
+}
+
+/* What has ended is taken note of before anything is started: a turn that comes late must not take
+ * requests for lost whose answers are waiting. */
 void hf_refresher_turn(struct hf_refresher *refresher, int64_t most_ms)
 {
-    int64_t due, wait_ms = most_ms;
-
+    hf_fetcher_run(refresher->fetcher, until_due(refresher, most_ms));
     start_due(refresher);
-    if (refresher->free_count > 0) { /* else an end of a request is what there is to wait for */
-        due = hf_registry_next_due(refresher->registry);
-        if (due != HF_NEVER) {
-            int64_t until_due = due - hf_clock_ms();
-            wait_ms = until_due < 0 ? 0 : until_due < most_ms ? until_due : most_ms;
-        }
-    }
-    hf_fetcher_run(refresher->fetcher, wait_ms);
 }
 
 void hf_refresher_kick(struct hf_refresher *refresher)

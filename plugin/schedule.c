@@ -81,6 +81,11 @@ static int64_t end_of_ttl(const struct hf_facts *facts)
     return later(facts->fetched_ms, facts->ttl_ms);
 }
 
+int64_t hf_schedule_give_up(const struct hf_facts *facts)
+{
+    return larger(facts->not_before_ms, later(facts->asked_ms, BACKOFF_FIRST_MS));
+}
+
 int64_t hf_schedule_resume(const struct hf_facts *facts, int64_t now)
 {
     int64_t wanted = now;

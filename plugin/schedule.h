@@ -52,6 +52,9 @@ int64_t hf_schedule_refresh(int64_t now, int64_t ttl_ms, uint32_t jitter);
  * x U(0.5, 1.0) later. */
 int64_t hf_schedule_backoff(int64_t now, uint32_t failures, uint32_t jitter);
 
+/* After a request was given up without an answer: not before the first backoff after it began. */
+int64_t hf_schedule_give_up(const struct hf_facts *facts);
+
 /* When to look at a host again that was idle when it was due and is held once more: when its values
  * expire, or, without fresh values, at once; but never before its backoff is over. */
 int64_t hf_schedule_resume(const struct hf_facts *facts, int64_t now);

@@ -12,12 +12,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { MAX_RAW_LINE = 4096, MAX_FILE = 1024 * 1024, MAX_SECTION_NAME = 49 };
 
@@ -241,19 +243,30 @@ static void parse(struct reader *reader)
         problem(reader, "the file has %d bytes or more; expected a configuration file", MAX_FILE);
 }
 
+/* NULL: impossible, as was reported. Neither opening nor reading waits for anybody: O_NONBLOCK is
+ * for a FIFO, which is refused then. */
+static FILE *open_file(const struct reader *reader, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat facts;
+    FILE *file = NULL;
+
+    if (fd >= 0 && fstat(fd, &facts) == 0 && !S_ISREG(facts.st_mode))
+        problem(reader, "it is not a regular file; expected a configuration file");
+    else if (fd < 0 || !(file = fdopen(fd, "r")))
+        problem(reader, "%s; expected a readable file", strerror(errno));
+    if (fd >= 0 && !file)
+        close(fd);
+    return file;
+}
+
 void hf_ini_read(const char *path, const struct hf_ini_events *events)
 {
     struct reader reader = {.events = events};
-    struct stat facts;
 
-    reader.file = fopen(path, "re");
-    if (!reader.file) {
-        problem(&reader, "%s; expected a readable file", strerror(errno));
+    reader.file = open_file(&reader, path);
+    if (!reader.file)
         return;
-    }
-    if (fstat(fileno(reader.file), &facts) == 0 && S_ISDIR(facts.st_mode))
-        problem(&reader, "it is a directory; expected a file");
-    else
-        parse(&reader);
+    parse(&reader);
     fclose(reader.file);
 }

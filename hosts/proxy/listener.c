@@ -15,6 +15,7 @@
 
 #include "hosts/proxy/log.h"
 #include "hosts/proxy/memory.h"
+#include "hosts/proxy/ration.h"
 
 enum { ACCEPTS_PER_TURN = 64, PAUSE_MS = 100 };
 
@@ -23,6 +24,7 @@ struct hf_listener {
     uv_timer_t pause; /* after accept failed for lack of descriptors */
     int fd;
     int open_handles; /* of poll and pause */
+    struct hf_ration failures; /* to accept */
     char *text; /* the address as the configuration has it */
     char *upstream; /* its name */
     size_t position;
@@ -95,8 +97,12 @@ static void on_pause_over(uv_timer_t *pause)
 /* The client stays in the queue: asking for it at once would be a busy loop. */
 static void pause_accepting(struct hf_listener *listener, int reason)
 {
-    hf_log(HF_LOG_WARNING, "cannot accept a client of upstream `%s`: %s; trying again in %d ms",
-        listener->upstream, strerror(reason), PAUSE_MS);
+    char more[HF_RATION_SIZE];
+
+    if (hf_ration_take(&listener->failures, HF_RATION_MS, more))
+        hf_log(HF_LOG_WARNING,
+            "cannot accept a client of upstream `%s`: %s; trying again every %d ms%s",
+            listener->upstream, strerror(reason), PAUSE_MS, more);
     uv_poll_stop(&listener->poll);
     uv_timer_start(&listener->pause, on_pause_over, PAUSE_MS, 0);
 }

@@ -15,16 +15,18 @@
  *     session.c    where the flag is read, at the end of a client's session
  *     proxy.c      init, reload and fini in the life of the program
  *     loop.h       which thread owns what
- *     pool.c relay.c listener.c telemetry.c status.c    the rest of the proxy
+ *     pool.c relay.c listener.c telemetry.c status.c ration.c    the rest of the proxy
  *     config.c config_keys.c ini.c value.c nearest.c    its configuration file
  *
  * This file: the command line, and what is around the running proxy.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "hosts/proxy/config.h"
 #include "hosts/proxy/flags.h"
@@ -205,7 +207,6 @@ static int run(const char *path)
         hf_config_release(config);
         return 1;
     }
-    signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     status = hf_proxy_run(config);
     hf_flags_unload();
@@ -213,11 +214,26 @@ static int run(const char *path)
     return status;
 }
 
+/* The first descriptors to be opened get these numbers: without this a program that was started
+ * with one of them closed would write its log to a socket or a pipe of its own. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
 
     (void)argc;
+    signal(SIGPIPE, SIG_IGN); /* also whoever reads the log may leave */
+    open_standard_descriptors();
     if (read_options(&options, argv) != HF_OK)
         return 1;
     if (options.show_help)

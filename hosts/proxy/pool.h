@@ -26,6 +26,7 @@
 #include <uv.h>
 
 #include "hosts/proxy/config.h"
+#include "hosts/proxy/ration.h"
 
 struct hf_loop;
 struct hf_server;
@@ -41,6 +42,7 @@ struct hf_pool {
     unsigned failures; /* in a row */
     uint64_t failed_ns, wait_ms; /* when the latest was, and the wait after it */
     bool is_unreachable; /* the latest attempt failed */
+    struct hf_ration lost_clients; /* by sessions whose own attempt failed */
     uv_timer_t retry; /* active: no attempts before it fires */
     bool is_retired;
 };

@@ -139,8 +139,12 @@ static void on_server_opened(void *owner, struct hf_server *server)
 
 static void on_server_failed(void *owner, struct hf_server *server, const char *reason)
 {
-    hf_log(HF_LOG_WARNING, "upstream `%s`: cannot connect to %s: %s; its client is disconnected",
-        server->upstream->name, server->upstream->connect_text, reason);
+    char more[HF_RATION_SIZE];
+
+    if (hf_ration_take(&server->pool->lost_clients, HF_RATION_MS, more))
+        hf_log(HF_LOG_WARNING,
+            "upstream `%s`: cannot connect to %s: %s; its client is disconnected%s",
+            server->upstream->name, server->upstream->connect_text, reason, more);
     end(owner);
 }
 

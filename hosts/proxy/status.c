@@ -18,19 +18,24 @@
 #include "hosts/proxy/flags.h"
 #include "hosts/proxy/log.h"
 #include "hosts/proxy/memory.h"
+#include "hosts/proxy/ration.h"
 
-enum { BACKLOG = 16 };
+enum { BACKLOG = 16, MAX_ANSWERS = 16, ANSWER_MS = 5000, REFUSALS_MS = 60000 };
 
 struct answer {
     uv_pipe_t pipe;
     uv_write_t request;
-    char *text;
+    char *text; /* NULL: not answered */
+    uint64_t end_ms; /* of the loop's clock: when the time to read it is over */
     struct answer *prev, *next;
 };
 
 static uv_pipe_t server;
 static bool is_open;
-static struct answer *answers; /* a list of those that are not complete */
+static struct answer *answers; /* a list of those that are not complete, the oldest first */
+static int open_answers; /* of these, not being closed; at most MAX_ANSWERS */
+static uv_timer_t overdue; /* active while there are answers: when the oldest is to be read */
+static struct hf_ration failures, refusals;
 
 static void on_closed(uv_handle_t *pipe)
 {
@@ -41,22 +46,38 @@ static void on_closed(uv_handle_t *pipe)
     free(answer);
 }
 
+static void end(struct answer *answer)
+{
+    if (uv_is_closing((uv_handle_t *)&answer->pipe))
+        return;
+    uv_close((uv_handle_t *)&answer->pipe, on_closed);
+    open_answers--;
+}
+
 static void on_written(uv_write_t *request, int status)
 {
     struct answer *answer = request->data;
 
     (void)status; /* whoever asked has left */
-    if (!uv_is_closing((uv_handle_t *)&answer->pipe))
-        uv_close((uv_handle_t *)&answer->pipe, on_closed);
+    end(answer);
 }
 
-static int send_answer(uv_stream_t *listening, struct answer *answer)
+/* All have the same time, so the oldest is the first to be over. */
+static void on_overdue(uv_timer_t *timer)
+{
+    uint64_t now_ms = uv_now(timer->loop);
+    struct answer *answer = answers;
+
+    for (; answer && answer->end_ms <= now_ms; answer = answer->next)
+        end(answer);
+    if (answer)
+        uv_timer_start(timer, on_overdue, answer->end_ms - now_ms, 0);
+}
+
+static int send_answer(struct answer *answer)
 {
     uv_buf_t buffers[2];
-    int status = uv_accept(listening, (uv_stream_t *)&answer->pipe);
 
-    if (status < 0)
-        return status;
     answer->text = hf_flags_status();
     if (!answer->text)
         return UV_ENOMEM;
@@ -65,19 +86,50 @@ static int send_answer(uv_stream_t *listening, struct answer *answer)
     return uv_write(&answer->request, (uv_stream_t *)&answer->pipe, buffers, 2, on_written);
 }
 
-static void on_connection(uv_stream_t *listening, int status)
+static struct answer *begin(uv_loop_t *loop)
 {
     struct answer *answer = hf_memory_new(sizeof(*answer));
 
     DL_APPEND(answers, answer);
-    uv_pipe_init(listening->loop, &answer->pipe, 0);
+    open_answers++;
+    uv_pipe_init(loop, &answer->pipe, 0);
     answer->pipe.data = answer->request.data = answer;
+    answer->end_ms = uv_now(loop) + ANSWER_MS;
+    if (!uv_is_active((uv_handle_t *)&overdue))
+        uv_timer_start(&overdue, on_overdue, ANSWER_MS, 0);
+    return answer;
+}
+
+static void refuse(struct answer *answer)
+{
+    char more[HF_RATION_SIZE];
+
+    if (hf_ration_take(&refusals, REFUSALS_MS, more))
+        hf_log(HF_LOG_WARNING,
+            "the status socket refuses a client: %d others have not read their answers yet%s",
+            MAX_ANSWERS, more);
+    end(answer);
+}
+
+static void on_connection(uv_stream_t *listening, int status)
+{
+    struct answer *answer = begin(listening->loop);
+    char more[HF_RATION_SIZE];
+
     if (status == 0)
-        status = send_answer(listening, answer);
-    if (status < 0) {
-        hf_log(HF_LOG_WARNING, "the status socket could not answer: %s", uv_strerror(status));
-        uv_close((uv_handle_t *)&answer->pipe, on_closed);
+        status = uv_accept(listening, (uv_stream_t *)&answer->pipe);
+    if (status == 0 && open_answers > MAX_ANSWERS) {
+        refuse(answer);
+        return;
     }
+    if (status == 0)
+        status = send_answer(answer);
+    if (status == 0)
+        return;
+    if (hf_ration_take(&failures, HF_RATION_MS, more))
+        hf_log(
+            HF_LOG_WARNING, "the status socket could not answer: %s%s", uv_strerror(status), more);
+    end(answer);
 }
 
 /* Whether a process answers on the socket at that path. */
@@ -123,6 +175,7 @@ int hf_status_open(uv_loop_t *loop, const char *path, char *error, size_t error_
     if (make_room(path, error, error_size) != HF_OK)
         return HF_E_SYSTEM;
     uv_pipe_init(loop, &server, 0);
+    uv_timer_init(loop, &overdue);
     is_open = true;
     status = uv_pipe_bind(&server, path);
     if (status == 0)
@@ -143,7 +196,7 @@ void hf_status_close(void)
         return;
     is_open = false;
     uv_close((uv_handle_t *)&server, NULL);
+    uv_close((uv_handle_t *)&overdue, NULL);
     for (answer = answers; answer; answer = answer->next)
-        if (!uv_is_closing((uv_handle_t *)&answer->pipe))
-            uv_close((uv_handle_t *)&answer->pipe, on_closed);
+        end(answer);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * status.h: a Unix socket that tells what the plugin knows: each connection gets the plugin's
- * status as JSON and a newline, and is closed.
+ * status as JSON and a newline, and is closed. Whoever does not read is no burden for long: at most
+ * 16 answers are under way, each for 5 s; further clients are closed without one.
  *
  *     socat - UNIX-CONNECT:/run/hostflags-host.sock
  *

@@ -13,20 +13,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/support/host.h"
-#include "tests/support/tmpdir.h"
+#include "tests/support/name_server.h"
 #include "tests/support/wait_until.h"
 
 #define BOUND_MS 30000
-#define NAME_SERVER "127.0.0.77"
 #define NOT_ALLOWED 77
 #define MOST_DESCRIPTORS 1024
 
@@ -36,31 +33,12 @@ static void skip(const char *what)
     exit(NOT_ALLOWED);
 }
 
-/* Puts a file with this text where path is, for this process alone. */
-static int cover(const char *directory, const char *path, const char *name, const char *text)
-{
-    char *file = hf_tmpdir_write(directory, name, text);
-    int result = file ? mount(file, path, NULL, MS_BIND, NULL) : -1;
-
-    free(file);
-    return result;
-}
-
 static void enter_namespace(void)
 {
-    char *directory = hf_tmpdir_create();
-    int covered;
+    const char *refused = hf_name_server_cover();
 
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
-        hf_tmpdir_remove(directory);
-        skip("mount namespaces are not allowed here");
-    }
-    covered = cover(directory, "/etc/resolv.conf", "resolv.conf", "nameserver " NAME_SERVER "\n");
-    if (covered == 0 && access("/etc/nsswitch.conf", F_OK) == 0)
-        covered = cover(directory, "/etc/nsswitch.conf", "nsswitch.conf", "hosts: files dns\n");
-    hf_tmpdir_remove(directory); /* the mounts keep what they cover with */
-    if (covered != 0)
-        skip("files in /etc cannot be covered by others here");
+    if (refused)
+        skip(refused);
 }
 
 static int bind_name_server(void)
@@ -68,9 +46,9 @@ static int bind_name_server(void)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(53)};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    inet_pton(AF_INET, NAME_SERVER, &address.sin_addr);
+    inet_pton(AF_INET, HF_NAME_SERVER, &address.sin_addr);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-        skip("port 53 of " NAME_SERVER " cannot be bound here");
+        skip("port 53 of " HF_NAME_SERVER " cannot be bound here");
     return fd;
 }
 

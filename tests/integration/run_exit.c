@@ -6,8 +6,10 @@
  *
  * It connects to each URL under several org ids, waits until SOCKETS more descriptors are open than
  * before (0: does not wait; "answer": until the first URL has answered), lets DELAY_US pass, and
- * calls exit(STATUS). 99: something went wrong.
+ * calls exit(STATUS). 99: something went wrong. With HF_EXIT_BESIDE=fini (or reload) in the environment
+ * another thread has just called that.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,13 +47,38 @@ static void let_pass(long delay_us)
     nanosleep(&delay, NULL);
 }
 
+static void *call_fini(void *plugin)
+{
+    ((const struct hf_plugin *)plugin)->fini();
+    return NULL;
+}
+
+static void *call_reload(void *plugin)
+{
+    while (((const struct hf_plugin *)plugin)->reload(NULL, 0, NULL, 0) != HF_E_NOTFOUND)
+        ; /* it never says that */
+    return NULL;
+}
+
+/* The thread is not joined: that is the point. */
+static void start_beside(const struct hf_plugin *plugin)
+{
+    const char *what = getenv("HF_EXIT_BESIDE");
+    pthread_t thread;
+
+    if (what &&
+        pthread_create(
+            &thread, NULL, *what == 'f' ? call_fini : call_reload, (void *)(uintptr_t)plugin) != 0)
+        exit(WENT_WRONG);
+}
+
 int main(int argc, char **argv)
 {
     const struct hf_plugin *plugin = argc > 6 ? hf_test_host_load(argv[1]) : NULL;
     int before = hf_fds_count(0);
     hf_conn first;
 
-    if (!plugin || hf_test_init(plugin, "flags = a\nca_file = %s\n", argv[2]) != HF_OK)
+    if (!plugin || hf_test_init(plugin, "ca_file = %s\n", argv[2]) != HF_OK)
         return WENT_WRONG;
     first = connect_all(plugin, argv + 6, argc - 6);
     if (strcmp(argv[3], "answer") == 0
@@ -59,5 +86,6 @@ int main(int argc, char **argv)
             : !HF_WAIT_UNTIL(hf_fds_count(0) >= before + atoi(argv[3]), BOUND_MS))
         return WENT_WRONG;
     let_pass(atol(argv[4]));
+    start_beside(plugin);
     exit(atoi(argv[5]));
 }

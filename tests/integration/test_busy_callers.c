@@ -7,9 +7,13 @@
 #include "tests/support/suite.h"
 #include "tests/support/wait_until.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,11 +172,81 @@ static void test_fork_in_callback(void)
     hf_flag_service_stop(service);
 }
 
+/* The worker starts while no descriptor is free, and gets its own when there are some again. */
+static void test_no_descriptor(void)
+{
+    struct rlimit before, none;
+    int64_t began;
+
+    plugin = hf_test_host_load(NULL);
+    service = hf_flag_service_start(NULL);
+    hf_flag_service_set_flag(service, "a", true);
+    hf_test_log_clear();
+    CU_ASSERT_EQUAL_FATAL(hf_test_init(plugin, SETTINGS), HF_OK);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    none.rlim_cur = 3;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    conn = hf_test_connect(plugin, hf_flag_service_url(service));
+    CHECK(HF_WAIT_UNTIL(hf_test_log_contains("the worker cannot start"), BOUND_MS));
+    CHECK_INT_EQ(plugin->is_enabled(conn, 0), 0);
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, 0) == 1, BOUND_MS));
+    began = hf_wait_now_ms();
+    plugin->fini();
+    CHECK(hf_wait_now_ms() - began < hf_wait_slow_ms(2000));
+    hf_flag_service_stop(service);
+}
+
+static atomic_bool refuse_threads;
+
+/* In the place of the C library's, for the plugin as well. */
+int pthread_create(
+    pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *restrict arg)
+{
+    static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+    if (refuse_threads)
+        return EAGAIN;
+    if (real == NULL)
+        *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+    return real(thread, attributes, start, arg);
+}
+
+/* A proxy with one upstream has no second new host: known ones must be enough to try again. */
+static void test_no_thread(void)
+{
+    plugin = hf_test_host_load(NULL);
+    service = hf_flag_service_start(NULL);
+    hf_flag_service_set_flag(service, "a", true);
+    hf_test_log_clear();
+    CU_ASSERT_EQUAL_FATAL(hf_test_init(plugin, SETTINGS), HF_OK);
+    refuse_threads = true;
+    for (int i = 0; i < 20; i++) {
+        char host[32];
+        snprintf(host, sizeof(host), "host-%d.invalid", i);
+        plugin->on_disconnect(hf_test_connect(plugin, host));
+    }
+    conn = hf_test_connect(plugin, hf_flag_service_url(service));
+    CHECK_INT_EQ(hf_test_log_count("cannot start the worker thread"), 1);
+    refuse_threads = false;
+    CHECK(
+        HF_WAIT_UNTIL((plugin->on_disconnect(hf_test_connect(plugin, hf_flag_service_url(service))),
+                          plugin->is_enabled(conn, 0) == 1),
+            BOUND_MS));
+    CHECK_INT_EQ(hf_flag_service_count(service), 1);
+    plugin->fini();
+    hf_flag_service_stop(service);
+}
+
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
         {"C77 fini and reload get their turn while eight threads ask", test_fini_and_reload},
         {"C79 fork while another thread reloads: the child fetches", test_fork_during_reload},
+        {"C55 C75 no descriptor for the worker: it starts when there is one, and ends in time",
+            test_no_descriptor},
+        {"C55 no thread for the worker: connections to known hosts try again", test_no_thread},
         {"C79 fork in the log callback: the child fetches and ends", test_fork_in_callback},
     };
 

@@ -115,9 +115,26 @@ static void test_exit_inside_tls(void)
     stop_services();
 }
 
+static void test_exit_beside(void)
+{
+    static const char *const what[] = {"fini", "reload"};
+    size_t count = runs() / 2, clean = 0;
+
+    if (!CHECK(start_services()))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        setenv("HF_EXIT_BESIDE", what[i % 2], 1);
+        clean += run_child(SOCKETS, (long)(SWEEP_US / 4 * i / count)) == EXIT_STATUS;
+    }
+    unsetenv("HF_EXIT_BESIDE");
+    CHECK_INT_EQ(clean, count);
+    stop_services();
+}
+
 static const struct hf_test tests[] = {
     {"C75 exit() without fini while the worker is inside TLS: clean each time",
         test_exit_inside_tls},
+    {"C75 exit() while another thread is in fini or reload: clean each time", test_exit_beside},
 };
 
 int main(int argc, char **argv)

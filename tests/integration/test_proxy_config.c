@@ -358,7 +358,7 @@ static void test_files(void)
 {
     COMMAND(1, "/nowhere.ini: No such file or directory; expected a readable file",
         "--check-config", "/nowhere.ini");
-    COMMAND(1, "/tmp: it is a directory; expected a file", "--check-config", "/tmp");
+    COMMAND(1, "/tmp: it is not a regular file; expected", "--check-config", "/tmp");
     COMMAND(1, "/nowhere.ini: No such file or directory", "/nowhere.ini");
 }
 

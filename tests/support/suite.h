@@ -42,7 +42,7 @@ struct hf_test {
  * the exit status of the program: 0 if at least one test ran, all could be registered and nothing
  * failed; otherwise 1. With --list it prints the titles instead. suite and tests are borrowed. A
  * test that has not ended after 120 s (times HF_SLOW, see wait_until.h) fails and ends the program;
- * so does one that dies of a signal. */
+ * so does one that dies of a signal. Look-ups of names are kept on this machine (name_server.h). */
 int hf_suite_run(
     const char *suite, const struct hf_test *tests, size_t count, int argc, char **argv);
 

@@ -352,6 +352,27 @@ static void test_refresh_on_demand(void)
     fixture_close(&f);
 }
 
+static void test_apply_in_flight(void)
+{
+    struct fixture f;
+    struct hf_job job;
+    int requests = 0;
+    FIXTURE_OPEN(&f, "linger", "1h");
+
+    connect_at(&f, "one.example", 0);
+    for (int64_t now = 0; now < MINUTE; now += 100) {
+        requests += take(&f, now, &job);
+        hf_registry_apply(&f.registry, f.settings, now);
+    }
+    CHECK_INT_EQ(requests, 12); /* one in five seconds, the shortest backoff */
+    CHECK(take(&f, MINUTE, &job));
+    succeed(&f, &job, 1, 0, MINUTE);
+    hf_registry_apply(&f.registry, f.settings, MINUTE);
+    CHECK_INT_EQ(state_of(&f, "one.example", MINUTE), HF_FRESH);
+    CHECK(!take(&f, 2 * MINUTE, &job));
+    fixture_close(&f);
+}
+
 static void test_reports(void)
 {
     struct fixture f;
@@ -472,6 +493,8 @@ int main(int argc, char **argv)
         {"C67 max_stale: the defaults are published on time, and a success ends it",
             test_max_stale},
         {"C81 C82 switched off or overridden: no request", test_switched_off},
+        {"C84 reloads repeat what is in flight at most once per backoff window",
+            test_apply_in_flight},
         {"refresh skips TTL and backoff, at most once a second", test_refresh_on_demand},
         {"C70 a failing host is reported at most once a minute, and its recovery once",
             test_reports},
