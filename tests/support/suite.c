@@ -288,7 +288,8 @@ int hf_suite_run(const char *name, const struct hf_test *tests, size_t count, in
             printf("%s: %s\n", name, tests[i].title);
         return 0;
     }
-    (void)hf_name_server_cover(); /* where that is not allowed, tests that need it skip themselves */
+    (void)
+        hf_name_server_cover(); /* where that is not allowed, tests that need it skip themselves */
     if (!select_tests(tests, count, argc, argv) || CU_initialize_registry() != CUE_SUCCESS)
         goto cleanup;
     good = register_tests() && run_registered();
