@@ -126,7 +126,7 @@ test:
 
 # Those that fork or that measure processes are left out: valgrind follows one process.
 VALGRIND_TESTS := $(UNIT_TESTS) $(addprefix $(B)/tests/integration/,test_lifecycle test_shutdown test_reload \
-	test_callbacks test_request test_loader)
+	test_callbacks test_request test_names test_limits test_ttl test_loader)
 
 .PHONY: test-asan
 test-asan:

@@ -193,10 +193,11 @@ struct hf_host_entry *hf_index_find_locked(
 
 /* ---- hosts.c ---- */
 
-/* Finds or binds the key's slot and takes a reference; *word is the host's word with it. NULL: the
+/* Finds or binds the key's slot and takes a reference; *word is the host's word with it, *evicted
+ * becomes true if an idle host lost its value or backoff by that. NULL: the
  * table is full, or the registry closed. */
 struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
-    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *word);
+    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *word, bool *evicted);
 
 /* Writes what readers of this host are answered. */
 void hf_host_publish_locked(

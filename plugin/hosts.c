@@ -62,8 +62,9 @@ static int spare_class(struct hf_registry *registry, struct hf_host_entry *entry
     return hf_host_has_left_locked(registry, entry, now) ? SPARE_RECORD : SPARE_IDLE;
 }
 
-/* Frees the slots of all hosts that have left, or, where there is none, the one unused longest. */
-static void make_room_locked(struct hf_registry *registry, int64_t now)
+/* Frees the slots of all hosts that have left, or, where there is none, the one unused longest:
+ * true then, since something is lost by that. */
+static bool make_room_locked(struct hf_registry *registry, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
     int best_class = NOT_SPARE;
@@ -83,20 +84,22 @@ static void make_room_locked(struct hf_registry *registry, int64_t now)
             best = host;
         }
     }
-    if (block->first_free == 0 && best_class != NOT_SPARE &&
-        hf_host_end_life_locked(hf_block_host(block, best)))
-        hf_host_unbind_locked(registry, best);
+    if (block->first_free != 0 || best_class == NOT_SPARE ||
+        !hf_host_end_life_locked(hf_block_host(block, best)))
+        return false;
+    hf_host_unbind_locked(registry, best);
+    return true;
 }
 
-static struct hf_host_entry *bind_locked(
-    struct hf_registry *registry, const struct hf_upstream_key *key, uint64_t hash, int64_t now)
+static struct hf_host_entry *bind_locked(struct hf_registry *registry,
+    const struct hf_upstream_key *key, uint64_t hash, int64_t now, bool *evicted)
 {
     struct hf_block *block = hf_registry_block(registry);
     struct hf_host_entry *entry;
     uint32_t host;
 
     if (block->first_free == 0 && block->slots_used == HF_LOAD(block->max_hosts))
-        make_room_locked(registry, now);
+        *evicted = make_room_locked(registry, now);
     if (block->first_free != 0) {
         host = block->first_free - 1;
         block->first_free = hf_block_host(block, host)->next_free;
@@ -153,7 +156,7 @@ static void count_in_locked(struct hf_registry *registry, struct hf_host_entry *
 }
 
 struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
-    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *pinned)
+    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *pinned, bool *evicted)
 {
     struct hf_block *block = hf_registry_block(registry);
     struct hf_host_entry *entry;
@@ -162,7 +165,7 @@ struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
         return NULL;
     entry = hf_index_find_locked(block, key, hash);
     if (entry == NULL)
-        entry = bind_locked(registry, key, hash, now);
+        entry = bind_locked(registry, key, hash, now, evicted);
     if (entry == NULL)
         return NULL;
     if (hf_host_has_left_locked(registry, entry, now) && hf_host_end_life_locked(entry))

@@ -318,6 +318,8 @@ static hf_conn on_connect(const struct hf_upstream *upstream)
     acquired = hf_registry_acquire(&cache.registry, &key, now);
     if (acquired.kick || hf_worker_is_overdue(&cache.worker, now))
         hf_worker_kick(&cache.worker);
+    if (acquired.evicted)
+        hf_report_eviction(&refusals, &host_log, upstream->host, hf_clock_ms());
     switch (acquired.error) {
     case HF_ACQUIRED:
     case HF_CLOSED:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "plugin/refusal.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,22 +25,46 @@ static void show(const char *upstream, char shown[SHOWN_MAX])
         *end == '\0' ? "" : "...");
 }
 
+/* Counts one of its kind; true: it is to be logged. Of several threads that come here at once, the
+ * one whose exchange succeeds logs. */
+static bool count(
+    struct hf_refusals *refusals, enum hf_refusal reason, int64_t now, unsigned long long *so_far)
+{
+    int64_t next = atomic_load(&refusals->reasons[reason].next_log_ms);
+
+    *so_far = atomic_fetch_add(&refusals->reasons[reason].count, 1) + 1;
+    return now >= next &&
+        atomic_compare_exchange_strong(
+            &refusals->reasons[reason].next_log_ms, &next, now + HF_REFUSAL_INTERVAL_MS);
+}
+
 void hf_refuse(struct hf_refusals *refusals, const struct hf_log *log, enum hf_refusal reason,
     const char *upstream, const char *detail, int64_t now)
 {
     char shown[SHOWN_MAX];
-    int64_t next = atomic_load(&refusals->reasons[reason].next_log_ms);
-    uint64_t count = atomic_fetch_add(&refusals->reasons[reason].count, 1) + 1;
+    unsigned long long so_far;
 
     atomic_fetch_add(&refusals->total, 1);
-    /* Of several threads that come here at once, the one whose exchange succeeds logs. */
-    if (now < next ||
-        !atomic_compare_exchange_strong(
-            &refusals->reasons[reason].next_log_ms, &next, now + HF_REFUSAL_INTERVAL_MS))
+    if (!count(refusals, reason, now, &so_far))
         return;
     show(upstream, shown);
     hf_log_line(log, HF_WARNING,
-        "a connection to %s gets no flags: %s; the connection goes on with the defaults "
-        "(%llu refused for this reason so far; logged at most once a minute)",
-        shown, detail, (unsigned long long)count);
+        "a connection to %s gets no flags: %s; the connection goes on with the defaults (%llu "
+        "refused for this reason so far; logged at most once a minute)",
+        shown, detail, so_far);
+}
+
+void hf_report_eviction(
+    struct hf_refusals *refusals, const struct hf_log *log, const char *upstream, int64_t now)
+{
+    char shown[SHOWN_MAX];
+    unsigned long long so_far;
+
+    if (!count(refusals, HF_REFUSED_NOTHING, now, &so_far))
+        return;
+    show(upstream, shown);
+    hf_log_line(log, HF_WARNING,
+        "the table of hosts is full (max_hosts): an idle host's entry made room for %s, and its "
+        "service will be asked again when it is needed (%llu so far; logged at most once a minute)",
+        shown, so_far);
 }

@@ -16,9 +16,10 @@ enum hf_refusal {
     HF_REFUSED_TABLE, /* on_connect was called with something that is no upstream */
     HF_REFUSED_NAME,
     HF_REFUSED_HOSTS_FULL,
-    HF_REFUSED_CONNECTIONS_FULL
+    HF_REFUSED_CONNECTIONS_FULL,
+    HF_REFUSED_NOTHING /* an idle host made room in a full table: see hf_report_eviction */
 };
-#define HF_REFUSAL_REASONS 4
+#define HF_REFUSAL_REASONS 5
 
 /* Zeroed: none yet. */
 struct hf_refusals {
@@ -32,5 +33,9 @@ struct hf_refusals {
 /* upstream: as the host named it, NULL where it did not. detail: what is wrong with it. */
 void hf_refuse(struct hf_refusals *refusals, const struct hf_log *log, enum hf_refusal reason,
     const char *upstream, const char *detail, int64_t now);
+
+/* That an idle host lost its entry to `upstream`: counted and logged likewise, but no refusal. */
+void hf_report_eviction(
+    struct hf_refusals *refusals, const struct hf_log *log, const char *upstream, int64_t now);
 
 #endif

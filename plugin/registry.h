@@ -57,6 +57,7 @@ struct hf_acquired {
     hf_handle handle; /* 0: none, see error */
     enum hf_acquire_error error;
     bool kick; /* something new was planned: wake the worker */
+    bool evicted; /* the host table is full: an idle host had to make room */
 };
 
 /* Takes a reference to the entry of key, which is made if need be. A host that was idle for longer

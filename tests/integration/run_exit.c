@@ -6,8 +6,8 @@
  *
  * It connects to each URL under several org ids, waits until SOCKETS more descriptors are open than
  * before (0: does not wait; "answer": until the first URL has answered), lets DELAY_US pass, and
- * calls exit(STATUS). 99: something went wrong. With HF_EXIT_BESIDE=fini (or reload) in the environment
- * another thread has just called that.
+ * calls exit(STATUS). 99: something went wrong. With HF_EXIT_BESIDE=fini (or reload) in the
+ * environment another thread has just called that.
  */
 #include <pthread.h>
 #include <stdio.h>

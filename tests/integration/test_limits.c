@@ -116,6 +116,9 @@ static void test_eviction(void)
     CHECK(has("failing.example"));
     CHECK(hf_test_connect(plugin, "third.example") != HF_NO_CONN);
     CHECK(!has("failing.example"));
+    CHECK_INT_EQ(hf_test_log_count_level(HF_LOG_WARNING, "made room for \"first.example\""), 1);
+    CHECK_INT_EQ(hf_test_log_count("made room"), 1); /* of three: once a minute */
+    CHECK_INT_EQ(hf_test_status_total(plugin, "rejected"), 0);
     CHECK(hf_test_connect(plugin, "fourth.example") == HF_NO_CONN);
     CHECK(has("first.example") && has("second.example") && has("third.example"));
     CHECK_INT_EQ(hf_test_status_total(plugin, "rejected"), 1);

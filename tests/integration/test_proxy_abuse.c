@@ -153,6 +153,7 @@ static void check_deaf_clients(struct proxy *proxy)
         refused += recv(fds[i], &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
     }
     CHECK(refused > 0);
+    CHECK(HF_WAIT_UNTIL(proxy_logged(proxy, REFUSED), BOUND_MS));
     CHECK_INT_EQ(hf_process_count(proxy->process, HF_STDERR, REFUSED), 1);
     CHECK(HF_WAIT_UNTIL(hf_fds_count(pid) <= before + KEPT, BOUND_MS));
     CHECK(HF_WAIT_UNTIL(hf_fds_count(pid) <= before, BOUND_MS));
@@ -170,6 +171,7 @@ static void test_deaf_status_clients(void)
     proxy.plugin = "";
     write_large_config(&proxy, hf_echo_port(echo));
     if (proxy_run(&proxy)) {
+        CHECK(HF_WAIT_UNTIL(hf_echo_open(echo, NULL) == HOSTS, BOUND_MS));
         check_deaf_clients(&proxy);
         hf_process_signal(proxy.process, SIGTERM);
         proxy_check_end(&proxy);
@@ -226,6 +228,7 @@ static void test_upstream_down(void)
             CHECK(read_end(client));
             close(client);
         }
+        CHECK(HF_WAIT_UNTIL(proxy_logged(&proxy, lost), BOUND_MS));
         CHECK_INT_BETWEEN(hf_process_count(proxy.process, HF_STDERR, lost), 1,
             1 + (hf_wait_now_ms() - start_ms) / 10000);
         hf_process_signal(proxy.process, SIGTERM);

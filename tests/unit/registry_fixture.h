@@ -12,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+
 struct fixture {
     struct hf_registry registry;
     struct hf_settings *settings;
@@ -144,6 +148,19 @@ static inline hf_handle connect_and_answer(
     if (take(fixture, now, &job))
         succeed(fixture, &job, on, 0, now);
     return handle;
+}
+
+static inline int read_flag(struct fixture *f, hf_handle handle, uint32_t flag)
+{
+    return hf_registry_read(&f->registry, handle, flag);
+}
+
+static inline enum hf_state state_of(struct fixture *f, const char *name, int64_t now)
+{
+    struct hf_view view;
+
+    return view_of(f, name, now, &view) ? hf_schedule_state(&f->settings->policy, &view.facts, now)
+                                        : HF_UNKNOWN;
 }
 
 #endif

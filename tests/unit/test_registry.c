@@ -6,11 +6,6 @@
 
 #include "tests/support/suite.h"
 
-static int read_flag(struct fixture *f, hf_handle handle, uint32_t flag)
-{
-    return hf_registry_read(&f->registry, handle, flag);
-}
-
 static void test_second_connection_shares(void)
 {
     struct fixture f;
