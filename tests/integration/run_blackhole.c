@@ -24,6 +24,7 @@
 #include "tests/support/wait_until.h"
 
 #define BOUND_MS 30000
+#define SETTLE_MS 2000
 #define NOT_ALLOWED 77
 #define MOST_DESCRIPTORS 1024
 
@@ -87,6 +88,8 @@ int main(int argc, char **argv)
         return 4;
     if (plugin->is_enabled(conn, 0) != 0 || hf_test_explain(plugin, conn, 0).next_refresh_ms != 0)
         return 5;
+    /* The query may be here before the worker has seen to what the look-up opened. */
+    (void)HF_WAIT_UNTIL(count_inheritable() == inheritable, SETTLE_MS);
     printf("inheritable descriptors: %d\n", count_inheritable() - inheritable);
     started_ms = hf_wait_now_ms();
     plugin->fini();

@@ -70,6 +70,8 @@ static void start_beside(const struct hf_plugin *plugin)
         pthread_create(
             &thread, NULL, *what == 'f' ? call_fini : call_reload, (void *)(uintptr_t)plugin) != 0)
         exit(WENT_WRONG);
+    if (what)
+        pthread_detach(thread);
 }
 
 int main(int argc, char **argv)
