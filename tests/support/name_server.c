@@ -19,7 +19,7 @@ static bool covered;
 static int cover(const char *directory, const char *path, const char *name, const char *text)
 {
     char *file = hf_tmpdir_write(directory, name, text);
-    int result = file ? mount(file, path, NULL, MS_BIND, NULL) : -1;
+    int result = file ? mount(file, path, "none", MS_BIND, NULL) : -1;
 
     free(file);
     return result;
@@ -37,7 +37,7 @@ static bool is_covered_already(void)
 
 static const char *cover_files(const char *directory)
 {
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0)
         return "mount namespaces are not allowed here";
     if (cover(directory, "/etc/resolv.conf", "resolv.conf", RESOLV_CONF) != 0)
         return "/etc/resolv.conf cannot be covered by another file here";
