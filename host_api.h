@@ -94,7 +94,7 @@ enum {
         -4, /* not now: not initialised, initialised already, from a callback, switched off */
     HF_E_NOTFOUND = -5, /* no such flag or host */
     HF_E_SYSTEM = -6, /* the operating system refused */
-    HF_E_TOO_SOON = -7 /* asked less than a second ago */
+    HF_E_TOO_SOON = -7 /* asked less than a second ago, or the service said Retry-After */
 };
 
 /* Levels of log lines, most important first. */
@@ -119,7 +119,7 @@ enum {
 
 /* How the latest completed request to a host ended. */
 enum {
-    HF_FETCH_OK = 0, /* none failed: a 200 that was understood, or nothing was asked yet */
+    HF_FETCH_OK = 0, /* a 200 or 304 that was understood, or nothing was asked yet */
     HF_FETCH_DNS = 1, /* the name could not be resolved */
     HF_FETCH_CONNECT = 2, /* no connection, or it broke */
     HF_FETCH_TLS = 3, /* handshake or certificate */
@@ -145,8 +145,9 @@ struct hf_host {
      * calls the plugin and from the plugin's worker. level: HF_LOG_. */
     void (*log)(void *ctx, int32_t level, const char *message);
     /* Writes the bearer token for a host into buf (no NUL needed) and returns its length in bytes,
-     * or a negative number: none now (call refresh when there is one). Called from the worker
-     * thread; must not block. host: as normalised by the plugin, without scheme and port. */
+     * at most size, or a negative number: none now (call refresh when there is one; until then
+     * nothing is sent). Called before each request, unless the settings name a token; from the
+     * worker thread; must not block. host: as normalised by the plugin, without scheme and port. */
     int32_t (*get_token)(void *ctx, const char *host, char *buf, size_t size);
 };
 
@@ -225,17 +226,22 @@ struct hf_plugin {
         const struct hf_setting *settings, size_t count, char *error, size_t error_size);
 
     /* Writes the state of the cache, NUL-terminated and cut to size, into buf (may be NULL when
-     * size is 0) and returns the length that the whole has, like snprintf. JSON: an object with
-     * "hosts" (an array of {"host", "port", "org_id", "references", "state", "age_ms",
-     * "next_refresh_ms", "requests", "not_modified", "failures", "last_error", "http_status",
-     * "flags": {name: {"enabled", "reason"}}}), "connections" and "rejected" (connections that got
-     * no reference since init). "requests" and "failures" count since the entry was made. An
-     * unknown format gives 0. */
+     * size is 0) and returns the length that the whole has, like snprintf; 0: an unknown format.
+     *
+     * JSON: "version", "enabled", "hosts" (an array of {"scheme", "host", "port", "org_id",
+     * "references", "state", "age_ms", "ttl_ms", "next_refresh_ms", "retry_after_ms", "requests",
+     * "not_modified", "failures", "failures_in_a_row", "last_error", "http_status", "last_message",
+     * "flags": {name: {"enabled", "reason"}}}), "connections", "max_connections", "max_hosts",
+     * "host_slots", "in_flight", "rejected" (connections that got no reference since init),
+     * "rejected_for": {reason: n}, "evictions", "requests_by_outcome": {last_error: n},
+     * "not_modified", "published": {reason: n}. What a host counts, it counts since its entry was
+     * made; the rest since init. Prometheus: text format 0.0.4; hostflags(7) lists the metrics. */
     size_t (*status)(int32_t format, char *buf, size_t size);
 
     /* Asks the service of a host (as in hf_upstream; NULL: of every host) now, without waiting for
      * the answer. Skips TTL and backoff, never a Retry-After. HF_OK: asked, or being asked;
-     * HF_E_TOO_SOON: asked less than a second ago; HF_E_NOTFOUND: no connection holds such a host;
+     * HF_E_TOO_SOON: asked less than a second ago, or a Retry-After is not over (then it is asked
+     * at its end); HF_E_NOTFOUND: no connection holds such a host;
      * HF_E_INVALID: no host name; HF_E_STATE: not initialised, or nothing is ever asked (`enabled`
      * is off, or all flags are overridden). */
     int32_t (*refresh)(const char *host);

@@ -5,7 +5,7 @@
  *
  *     +---------+-------------+-----------+-------+------------------+-------------------+
  *     | header  | connections | published | index | hosts            | heap, positions   |
- *     |         | 8 B each    | 8 B each  |       | 512 B each       | of due times      |
+ *     |         | 8 B each    | 8 B each  |       | 960 B each       | of due times      |
  *     +---------+-------------+-----------+-------+------------------+-------------------+
  *
  * Connection word, the whole of a connection entry:
@@ -29,7 +29,8 @@
  *             request in flight) outlive its value. Such a record is in the index, but only the
  *             lock holder looks at it.
  *   live      found without the lock. References > 0: held. 0: idle.
- *   parked    idle, and the worker has stopped planning refreshes; the next acquire needs the lock.
+ *   parked    the worker has stopped planning refreshes, because it is idle or (held or not) not
+ *             allowed any more; the next acquire needs the lock.
  *   asleep    nobody has asked for an answer yet (prefetch = off).
  *
  *     dead --acquire, locked--> held <--> idle --worker, at the due time, locked--> idle, parked
@@ -76,12 +77,19 @@ struct hf_host_entry {
     struct hf_facts facts;
     uint64_t hash;
     uint64_t sent, on;
-    uint64_t requests, failed;
+    uint64_t requests, not_modified, failed;
+    uint64_t token_mark; /* of the latest completed request, see auth.h */
+    int64_t probe_ms; /* when to look whether the token has changed; HF_NEVER: not */
     uint32_t attempt; /* number of the latest request */
     uint32_t next_free; /* in the list of free slots: index + 1 */
     bool bound; /* the slot has a key and is in the index */
     bool expired; /* max_stale has passed and the defaults are published */
+    bool allowed; /* by allowed_hosts; if not, it is never asked */
+    bool asked_twice; /* because of a 304 that meant nothing; once is enough */
+    char etag[HF_ETAG_MAX + 1]; /* of the values; "": none */
+    char message[HF_MESSAGE_MAX]; /* about the latest completed request */
 };
+_Static_assert(sizeof(struct hf_host_entry) <= 960, "with its place in the tables: 1 KiB per host");
 
 struct hf_block {
     /* Written by open alone, read by everybody. max_hosts is written last: 0 means closed. */
@@ -98,6 +106,7 @@ struct hf_block {
     _Alignas(64) uint32_t slots_used; /* host slots that were ever in use */
     uint32_t first_free; /* list of those that are free again: index + 1 */
     uint32_t heap_count;
+    struct hf_totals totals;
 
     _Alignas(64) _Atomic uint64_t connections[];
 };
@@ -193,15 +202,26 @@ struct hf_host_entry *hf_index_find_locked(
 
 /* ---- hosts.c ---- */
 
-/* Finds or binds the key's slot and takes a reference; *word is the host's word with it, *evicted
- * becomes true if an idle host lost its value or backoff by that. NULL: the
- * table is full, or the registry closed. */
+/* Finds or binds the key's slot and takes a reference; *word is the host's word with it;
+ * acquired->evicted becomes true if an idle host lost its value or backoff by that. NULL:
+ * acquired->error says why. */
 struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
-    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *word, bool *evicted);
+    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *word,
+    struct hf_acquired *acquired);
+
+/* Whether the last request to it was rejected for its token, or for want of one, and that token
+ * lies in a file: then the file is looked at until it changes. */
+bool hf_host_wants_probe(struct hf_registry *registry, const struct hf_host_entry *entry);
 
 /* Writes what readers of this host are answered. */
 void hf_host_publish_locked(
     struct hf_registry *registry, uint32_t host, uint64_t sent, uint64_t on);
+
+/* Puts the host where the worker has to look at it next. */
+void hf_host_plan_locked(struct hf_registry *registry, uint32_t host);
+
+/* Counts what its connections are answered from now on. */
+void hf_host_tally_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now);
 
 /* Whether it is a mere record, or idle and its time is over. */
 bool hf_host_has_left_locked(

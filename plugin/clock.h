@@ -30,4 +30,10 @@ static inline int64_t hf_clock_coarse_ms(void)
     return hf_clock_read_ms(CLOCK_MONOTONIC_COARSE);
 }
 
+/* Seconds since 1970, for nothing but the dates of HTTP. */
+static inline int64_t hf_clock_wall_s(void)
+{
+    return hf_clock_read_ms(CLOCK_REALTIME) / 1000;
+}
+
 #endif

@@ -11,7 +11,9 @@
 struct hf_host_words {
     enum hf_state state;
     int64_t age_ms; /* of the values; -1: there are none */
+    int64_t ttl_ms; /* of the values; -1: there are none */
     int64_t next_refresh_ms; /* from now; 0: in flight or due; -1: not planned */
+    int64_t retry_after_ms; /* what is left of a Retry-After; 0: none */
 };
 
 struct hf_flag_words {
@@ -21,6 +23,10 @@ struct hf_flag_words {
 
 struct hf_host_words hf_describe_host(
     const struct hf_settings *settings, const struct hf_view *view, int64_t now);
+
+/* Adds to tally, by reason, the number of flags that are answered for it. */
+void hf_describe_tally(const struct hf_settings *settings, enum hf_state state, uint64_t sent,
+    uint64_t tally[HF_REASONS]);
 
 /* view NULL: a connection that refers to no host. */
 struct hf_flag_words hf_describe_flag(const struct hf_settings *settings,

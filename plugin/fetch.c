@@ -29,11 +29,11 @@ struct transfer {
     struct transfer *next, **link; /* in the fetcher's list */
     struct hf_fetcher *fetcher;
     CURL *easy;
-    struct curl_slist *headers;
+    struct curl_slist *fields;
     void *tag;
     char *body;
     size_t length, room;
-    size_t header_bytes;
+    struct hf_headers headers;
     bool too_large;
     char error[CURL_ERROR_SIZE];
 };
@@ -84,20 +84,14 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     return bytes;
 }
 
-/* Each status line starts anew: a proxy's answer to CONNECT and 1xx answers have headers too. */
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct transfer *transfer = arg;
-    size_t bytes = size * count;
 
-    if (bytes >= 5 && memcmp(data, "HTTP/", 5) == 0)
-        transfer->header_bytes = 0;
-    transfer->header_bytes += bytes;
-    if (transfer->header_bytes > HF_HEADERS_MAX_BYTES) {
-        transfer->too_large = true;
-        return CURL_WRITEFUNC_ERROR;
-    }
-    return bytes;
+    if (hf_headers_take(&transfer->headers, data, size * count))
+        return size * count;
+    transfer->too_large = true;
+    return CURL_WRITEFUNC_ERROR;
 }
 
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -118,9 +112,23 @@ static void transfer_destroy(struct transfer *transfer)
         curl_multi_remove_handle(transfer->fetcher->multi, transfer->easy);
         curl_easy_cleanup(transfer->easy);
     }
-    curl_slist_free_all(transfer->headers);
+    curl_slist_free_all(transfer->fields);
     free(transfer->body);
     free(transfer);
+}
+
+static bool add_fields(struct transfer *transfer, const struct hf_fetch_request *request)
+{
+    for (size_t i = 0; i < HF_FETCH_FIELDS; i++) {
+        struct curl_slist *longer;
+        if (request->fields[i] == NULL)
+            continue;
+        longer = curl_slist_append(transfer->fields, request->fields[i]);
+        if (longer == NULL)
+            return false;
+        transfer->fields = longer;
+    }
+    return true;
 }
 
 static struct transfer *transfer_create(
@@ -138,9 +146,7 @@ static struct transfer *transfer_create(
         transfer->next->link = &transfer->next;
     fetcher->transfers = transfer;
     transfer->easy = curl_easy_init();
-    if (request->header != NULL)
-        transfer->headers = curl_slist_append(NULL, request->header);
-    if (transfer->easy == NULL || (request->header != NULL && transfer->headers == NULL)) {
+    if (transfer->easy == NULL || !add_fields(transfer, request)) {
         transfer_destroy(transfer);
         return NULL;
     }
@@ -148,13 +154,46 @@ static struct transfer *transfer_create(
 }
 
 #define SET(option, value) \
-    if (curl_easy_setopt(easy, (option), (value)) != CURLE_OK) \
-    return -1
+    do { \
+        if (curl_easy_setopt(easy, (option), (value)) != CURLE_OK) \
+            return -1; \
+    } while (0)
 
-static int set_connection(CURL *easy, const struct hf_fetch_options *options, bool direct)
+/* KEYPASSWD: for an encrypted key the TLS library would ask on the terminal, and wait. CERTINFO: to
+ * say whose certificate it is, if it is not the host's. */
+static int set_tls(CURL *easy, const struct hf_fetch_options *options)
+{
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_CERTINFO, 1L);
+    if (options->ca_file != NULL)
+        SET(CURLOPT_CAINFO, options->ca_file);
+    if (options->client_cert_file != NULL) {
+        SET(CURLOPT_SSLCERT, options->client_cert_file);
+        SET(CURLOPT_KEYPASSWD, "");
+    }
+    if (options->client_key_file != NULL)
+        SET(CURLOPT_SSLKEY, options->client_key_file);
+    return 0;
+}
+
+/* A proxy gets neither our fields with its CONNECT nor a place in the answer's header. */
+static int set_proxy(CURL *easy, const struct hf_fetch_options *options, bool direct)
+{
+    SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    if (direct)
+        SET(CURLOPT_PROXY, "");
+    else if (options->proxy != NULL)
+        SET(CURLOPT_PROXY, options->proxy);
+    /* Only for proxies that are spoken to by TLS; a libcurl without them refuses it. */
+    if (options->ca_file != NULL)
+        (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, options->ca_file);
+    return 0;
+}
+
+static int set_connection(CURL *easy, const struct hf_fetch_options *options)
 {
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     /* A libcurl without HTTP/2 refuses this and speaks HTTP/1.1. */
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
@@ -163,10 +202,6 @@ static int set_connection(CURL *easy, const struct hf_fetch_options *options, bo
     SET(CURLOPT_QUICK_EXIT, 1L);
     SET(CURLOPT_FORBID_REUSE, 1L);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    if (options->ca_file != NULL)
-        SET(CURLOPT_CAINFO, options->ca_file);
-    if (direct)
-        SET(CURLOPT_PROXY, "");
     return 0;
 }
 
@@ -175,7 +210,7 @@ static int set_request(
 {
     SET(CURLOPT_URL, request->url);
     SET(CURLOPT_USERAGENT, transfer->fetcher->options.user_agent);
-    SET(CURLOPT_HTTPHEADER, transfer->headers);
+    SET(CURLOPT_HTTPHEADER, transfer->fields);
     SET(CURLOPT_ACCEPT_ENCODING, "");
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, transfer);
@@ -192,7 +227,9 @@ int hf_fetcher_start(struct hf_fetcher *fetcher, const struct hf_fetch_request *
 
     if (transfer == NULL)
         return -1;
-    if (set_connection(transfer->easy, &fetcher->options, request->direct) != 0 ||
+    if (set_connection(transfer->easy, &fetcher->options) != 0 ||
+        set_tls(transfer->easy, &fetcher->options) != 0 ||
+        set_proxy(transfer->easy, &fetcher->options, request->direct) != 0 ||
         set_request(transfer->easy, transfer, request) != 0 ||
         curl_multi_add_handle(fetcher->multi, transfer->easy) != CURLM_OK) {
         transfer_destroy(transfer);
@@ -242,10 +279,31 @@ static enum hf_outcome outcome_of(const struct transfer *transfer, CURLcode code
     }
 }
 
+/* The names a certificate is for, "DNS:a, DNS:b", or its subject where it has none. libcurl knows
+ * them only if the certificate itself was trusted. */
+static const char *certificate_names(CURL *easy)
+{
+    struct curl_certinfo *info = NULL;
+    const char *subject = "";
+
+    if (curl_easy_getinfo(easy, CURLINFO_CERTINFO, &info) != CURLE_OK || info == NULL ||
+        info->num_of_certs < 1)
+        return "";
+    for (const struct curl_slist *item = info->certinfo[0]; item != NULL; item = item->next) {
+        static const char names[] = "X509v3 Subject Alternative Name:", whole[] = "Subject:";
+        if (strncmp(item->data, names, strlen(names)) == 0)
+            return item->data + strlen(names);
+        if (strncmp(item->data, whole, strlen(whole)) == 0)
+            subject = item->data + strlen(whole);
+    }
+    return subject;
+}
+
 static void report(struct transfer *transfer, CURLcode code)
 {
     struct hf_fetcher *fetcher = transfer->fetcher;
-    struct hf_fetch_result result = {.tag = transfer->tag, .message = ""};
+    struct hf_fetch_result result = {
+        .tag = transfer->tag, .message = "", .headers = &transfer->headers, .certificate = ""};
     char message[64];
     long status = 0;
 
@@ -253,11 +311,13 @@ static void report(struct transfer *transfer, CURLcode code)
     result.http_status = status >= 0 && status <= UINT16_MAX ? (uint16_t)status : 0;
     result.outcome = outcome_of(transfer, code);
     if (result.outcome == HF_OUTCOME_TOO_LARGE) {
-        result.message = transfer->header_bytes > HF_HEADERS_MAX_BYTES
+        result.message = transfer->headers.bytes > HF_HEADERS_MAX_BYTES
             ? "the answer's headers are over 64 KiB"
             : "the answer's body is larger than max_response_size";
     } else if (result.outcome != HF_OUTCOME_OK) {
         result.message = transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
+        if (code == CURLE_PEER_FAILED_VERIFICATION)
+            result.certificate = certificate_names(transfer->easy);
     } else if (status != 200) {
         result.outcome = HF_OUTCOME_HTTP;
         snprintf(message, sizeof(message), "the answer's status was %ld, expected 200", status);

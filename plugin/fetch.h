@@ -7,18 +7,14 @@
  * not concurrently with destroy.
  *
  * HTTPS is verified, TLS >= 1.2. No redirects are followed. Each transfer has a connection of its
- * own, which is closed afterwards. Loopback literals are never sent through a proxy. Descriptors
+ * own, which is closed afterwards. Descriptors
  * are close-on-exec. libcurl's resolver threads are not waited for: they end with their look-up.
  */
 #ifndef HOSTFLAGS_FETCH_H
 #define HOSTFLAGS_FETCH_H
 
+#include "plugin/headers.h"
 #include "plugin/terms.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-
-#define HF_HEADERS_MAX_BYTES (64 * 1024) /* of one response */
 
 struct hf_fetcher;
 
@@ -27,14 +23,18 @@ struct hf_fetch_options {
     int64_t connect_timeout_ms, request_timeout_ms;
     int64_t max_response_bytes; /* of a decoded body */
     const char *ca_file; /* PEM; NULL: libcurl's own */
+    const char *client_cert_file, *client_key_file; /* PEM; NULL: none */
+    const char *proxy; /* NULL: as the environment says */
     const char *user_agent;
 };
+
+#define HF_FETCH_FIELDS 3
 
 /* One request. Strings are borrowed for the call. */
 struct hf_fetch_request {
     const char *url; /* http or https */
-    const char *header; /* one more header line; NULL: none */
-    bool direct; /* never through a proxy */
+    const char *fields[HF_FETCH_FIELDS]; /* more header lines; NULL: none */
+    bool direct; /* never through a proxy: for loopback */
     void *tag; /* handed back with the result */
 };
 
@@ -44,6 +44,8 @@ struct hf_fetch_result {
     enum hf_outcome outcome; /* OK: a 200 with a body */
     uint16_t http_status; /* 0: no answer */
     const char *message; /* what went wrong, for people; "" after OK */
+    const struct hf_headers *headers; /* of the answer; without one all is "" */
+    const char *certificate; /* the names in a certificate that is somebody else's; "" otherwise */
     const char *body; /* not NUL-terminated; NULL when length is 0 */
     size_t length;
 };

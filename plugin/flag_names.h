@@ -14,11 +14,6 @@
 
 #define HF_FLAG_NAME_MAX 255
 
-/* What is wrong with a value, for a message: with the name, or whatever part it is. */
-struct hf_complaint {
-    char text[HF_VISIBLE_MAX + 128];
-};
-
 /* Splits text in place (blanks and commas become NUL) and points names, room for HF_MAX_FLAGS, into
  * it. Refuses an empty list, an empty name, one that comes twice, and too many. */
 bool hf_flag_names_split(char *text, const char **names, uint32_t *count,

@@ -6,12 +6,24 @@
  * that is a backoff or a request in flight. A record becomes live again by the next acquire of its
  * key, with its backoff but without a value.
  */
+#include "plugin/allowed.h"
 #include "plugin/block.h"
 
 void hf_host_publish_locked(struct hf_registry *registry, uint32_t host, uint64_t sent, uint64_t on)
 {
     HF_STORE(*hf_block_published(hf_registry_block(registry), host),
         hf_settings_merge(registry->settings, sent, on));
+}
+
+void hf_host_plan_locked(struct hf_registry *registry, uint32_t host)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry = hf_block_host(block, host);
+    struct hf_heap heap = hf_block_heap(block);
+    int64_t when = entry->facts.due_ms < entry->probe_ms ? entry->facts.due_ms : entry->probe_ms;
+    int64_t expiry = hf_schedule_expiry(&registry->settings->policy, &entry->facts);
+
+    hf_heap_set(&heap, host, entry->expired || when < expiry ? when : expiry);
 }
 
 bool hf_host_has_left_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
@@ -46,6 +58,7 @@ void hf_host_unbind_locked(struct hf_registry *registry, uint32_t host)
     hf_index_remove_locked(block, entry->hash, host);
     hf_heap_set(&heap, host, HF_NEVER);
     entry->bound = false;
+    block->totals.host_slots--;
     entry->next_free = block->first_free;
     block->first_free = host + 1;
 }
@@ -114,29 +127,44 @@ static struct hf_host_entry *bind_locked(struct hf_registry *registry,
     entry->key = *key;
     entry->hash = hash;
     entry->facts = hf_facts_none();
-    entry->requests = entry->failed = 0;
-    entry->bound = true;
+    entry->requests = entry->not_modified = entry->failed = 0;
+    entry->token_mark = 0;
+    entry->probe_ms = HF_NEVER;
+    entry->asked_twice = false;
+    entry->message[0] = '\0';
+    entry->bound = entry->allowed = true;
+    block->totals.host_slots++;
     hf_index_insert_locked(block, hash, host);
     return entry;
+}
+
+bool hf_host_wants_probe(struct hf_registry *registry, const struct hf_host_entry *entry)
+{
+    const struct hf_facts *facts = &entry->facts;
+
+    return registry->settings->token_file != NULL &&
+        (facts->outcome == HF_OUTCOME_TOKEN ||
+            (facts->outcome == HF_OUTCOME_HTTP &&
+                (facts->http_status == 401 || facts->http_status == 403)));
 }
 
 /* Starts a life: no value, but the backoff of an earlier life stands. */
 static void begin_life_locked(
     struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
 {
-    struct hf_block *block = hf_registry_block(registry);
-    struct hf_heap heap = hf_block_heap(block);
-    uint32_t host = (uint32_t)(entry - hf_block_host(block, 0));
+    uint32_t host = (uint32_t)(entry - hf_block_host(hf_registry_block(registry), 0));
     uint64_t asleep = registry->settings->prefetch ? 0 : HF_HOST_ASLEEP;
     uint64_t generation = (HF_LOAD(entry->word) & HF_HOST_GENERATION) + HF_HOST_GENERATION_ONE;
 
     entry->sent = entry->on = 0;
     entry->expired = false;
+    entry->etag[0] = '\0';
     entry->facts.fetched_ms = HF_NEVER;
+    entry->probe_ms = hf_host_wants_probe(registry, entry) ? now : HF_NEVER;
     hf_host_publish_locked(registry, host, 0, 0);
     if (!entry->facts.in_flight)
         entry->facts.due_ms = asleep ? HF_NEVER : hf_schedule_resume(&entry->facts, now);
-    hf_heap_set(&heap, host, entry->facts.due_ms);
+    hf_host_plan_locked(registry, host);
     HF_STORE(entry->word, generation | HF_HOST_LIVE | asleep | 1);
 }
 
@@ -144,28 +172,34 @@ static void begin_life_locked(
 static void count_in_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
-    struct hf_heap heap = hf_block_heap(block);
     uint64_t word = HF_LOAD(entry->word);
 
     while (!HF_SWAP(entry->word, word, (word & ~HF_HOST_PARKED) + 1))
         ;
     if ((word & HF_HOST_PARKED) != 0) {
         entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
-        hf_heap_set(&heap, (uint32_t)(entry - hf_block_host(block, 0)), entry->facts.due_ms);
+        entry->probe_ms = hf_host_wants_probe(registry, entry) ? now : HF_NEVER;
+        hf_host_plan_locked(registry, (uint32_t)(entry - hf_block_host(block, 0)));
     }
 }
 
 struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
-    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *pinned, bool *evicted)
+    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *pinned,
+    struct hf_acquired *acquired)
 {
     struct hf_block *block = hf_registry_block(registry);
     struct hf_host_entry *entry;
 
+    acquired->error = HF_CLOSED;
     if (HF_LOAD(block->max_hosts) == 0)
         return NULL;
+    acquired->error = HF_NOT_ALLOWED;
+    if (!hf_allowed_fits(registry->settings->allowed_hosts, key))
+        return NULL;
+    acquired->error = HF_NO_HOST_SLOT;
     entry = hf_index_find_locked(block, key, hash);
     if (entry == NULL)
-        entry = bind_locked(registry, key, hash, now, evicted);
+        entry = bind_locked(registry, key, hash, now, &acquired->evicted);
     if (entry == NULL)
         return NULL;
     if (hf_host_has_left_locked(registry, entry, now) && hf_host_end_life_locked(entry))
@@ -179,13 +213,12 @@ struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
 bool hf_host_awaken_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
-    struct hf_heap heap = hf_block_heap(block);
 
     if ((atomic_fetch_and(&entry->word, ~HF_HOST_ASLEEP) & HF_HOST_ASLEEP) == 0)
         return false;
     if (!entry->facts.in_flight) {
         entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
-        hf_heap_set(&heap, (uint32_t)(entry - hf_block_host(block, 0)), entry->facts.due_ms);
+        hf_host_plan_locked(registry, (uint32_t)(entry - hf_block_host(block, 0)));
     }
     return true;
 }

@@ -21,7 +21,8 @@ static void give(void *mutex)
     pthread_mutex_unlock(mutex);
 }
 
-void hf_instance_init(struct hf_instance *instance, const struct hf_log *log)
+void hf_instance_init(
+    struct hf_instance *instance, const struct hf_log *log, const struct hf_token_giver *giver)
 {
     static const struct hf_worker fresh = HF_WORKER_INITIALIZER;
 
@@ -31,6 +32,7 @@ void hf_instance_init(struct hf_instance *instance, const struct hf_log *log)
     instance->registry.lock = &instance->registry_lock;
     instance->worker = fresh;
     instance->log = log;
+    instance->giver = giver;
     HF_STORE(instance->registry.block, (struct hf_block *)(void *)no_block);
 }
 
@@ -51,8 +53,10 @@ static void open_registry(struct hf_instance *instance)
 
 static void open_worker(struct hf_instance *instance)
 {
-    hf_worker_open(&instance->worker, &instance->registry, instance->settings, instance->log,
-        instance->user_agent);
+    struct hf_refresher_parts parts = {&instance->registry, instance->settings, instance->log,
+        instance->giver, instance->user_agent};
+
+    hf_worker_open(&instance->worker, &parts);
 }
 
 static void close_registry(struct hf_instance *instance)

@@ -21,11 +21,14 @@ struct hf_instance {
     pthread_mutex_t registry_mutex;
     struct hf_lock registry_lock;
     const struct hf_log *log;
+    const struct hf_token_giver *giver;
     char user_agent[HF_USER_AGENT_MAX]; /* set before up */
 };
 
-/* Makes the caller's storage an instance that is not up. Calls may come from now on. */
-void hf_instance_init(struct hf_instance *instance, const struct hf_log *log);
+/* Makes the caller's storage an instance that is not up. Calls may come from now on. log and giver
+ * are borrowed for good; what they hold may change while it is not up. */
+void hf_instance_init(
+    struct hf_instance *instance, const struct hf_log *log, const struct hf_token_giver *giver);
 
 enum hf_up_error { HF_UP_OK = 0, HF_UP_NO_MEMORY, HF_UP_UNFIT_LIBRARY };
 

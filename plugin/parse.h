@@ -32,4 +32,9 @@ void hf_format_size(int64_t value_bytes, char out[HF_FORMAT_MAX]);
 #define HF_VISIBLE_MAX 128
 void hf_format_visible(const char *text, size_t length, char out[HF_VISIBLE_MAX]);
 
+/* What is wrong with a value, for a message: with the name, or whatever part it is. */
+struct hf_complaint {
+    char text[HF_VISIBLE_MAX + 128];
+};
+
 #endif

@@ -7,18 +7,18 @@
  *                    is_enabled, which touch the registry only); exclusive: init, reload and fini
  *                    while they change them. Never while waiting for anything, nor in a callback,
  *                    so it may prefer writers: readers that come and go cannot keep fini out.
- *   calls     gate   who is in a callback of the host's. fini waits until nobody is.
+ *   A gate counts who is in a callback of the host's (lent.h): fini waits until nobody is.
  *   Behind these are the registry's and the worker's mutex (instance.h). Order: changing, use, then
  *   one of those two. Nothing is logged with any of them held but changing.
  *
  * Fork: the child gets new locks and an empty cache; the parent does nothing.
  */
 #include "host_api.h"
+#include "plugin/lent.h"
 #include "plugin/block.h"
 #include "plugin/clock.h"
 #include "plugin/describe.h"
 #include "plugin/fetch.h"
-#include "plugin/gate.h"
 #include "plugin/instance.h"
 #include "plugin/refusal.h"
 #include "plugin/status.h"
@@ -53,34 +53,13 @@ SAME(HF_FETCH_TOKEN, HF_OUTCOME_TOKEN);
 SAME(HF_FETCH_REFUSED, HF_OUTCOME_REFUSED);
 SAME(HF_FETCH_OTHER, HF_OUTCOME_OTHER);
 
-static void write_log(void *arg, enum hf_log_level level, const char *line);
-
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 static pthread_rwlock_t use = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
-static struct hf_gate calls = HF_GATE_INITIALIZER;
-static const struct hf_log host_log = {write_log, NULL};
 static bool handles_forks; /* the fork handler is registered */
 static bool up; /* between a good init and fini; under `changing` */
-static struct hf_host host; /* a copy; members that the host does not have are NULL */
 static struct hf_instance cache;
 
 static struct hf_refusals refusals;
-static __thread bool in_callback;
-
-/* ---- what the host lends us ---- */
-
-static void write_log(void *arg, enum hf_log_level level, const char *line)
-{
-    bool before = in_callback;
-
-    (void)arg;
-    if (!hf_gate_enter(&calls))
-        return;
-    in_callback = true;
-    host.log(host.ctx, (int32_t)level, line);
-    in_callback = before;
-    hf_gate_leave(&calls);
-}
 
 __attribute__((format(printf, 3, 4))) static int32_t fail(
     char *error, size_t error_size, const char *format, ...)
@@ -95,35 +74,17 @@ __attribute__((format(printf, 3, 4))) static int32_t fail(
     return HF_E_INVALID;
 }
 
-static bool is_ours(const struct hf_header *header, size_t needed)
+static int32_t take_host(const struct hf_host *theirs, char *error, size_t error_size)
 {
-    return header->magic == HF_ABI_MAGIC && header->abi_major == HF_ABI_MAJOR &&
-        header->size >= needed;
-}
-
-/* Copies the members that both sides know. One that the size cuts in half is not there. */
-static int32_t copy_host(const struct hf_host *theirs, char *error, size_t error_size)
-{
-    memset(&host, 0, sizeof(host));
-    if (theirs == NULL)
+    if (hf_lent_take(theirs))
         return HF_OK;
-    if (!is_ours(&theirs->hdr, sizeof(struct hf_header))) {
-        fail(error, error_size,
-            "the host's table has magic %08x and version %u.%u, expected %08x and %u.x: it was "
-            "built against another host_api.h",
-            theirs->hdr.magic, theirs->hdr.abi_major, theirs->hdr.abi_minor, HF_ABI_MAGIC,
-            HF_ABI_MAJOR);
-        return HF_E_ABI;
-    }
-    host.hdr = theirs->hdr;
-    host.name = HF_HAS(theirs, name) ? theirs->name : NULL;
-    host.version = HF_HAS(theirs, version) ? theirs->version : NULL;
-    host.ctx = HF_HAS(theirs, ctx) ? theirs->ctx : NULL;
-    host.log = HF_HAS(theirs, log) ? theirs->log : NULL;
-    return HF_OK;
+    fail(error, error_size,
+        "the host's table has magic %08x and version %u.%u, expected %08x and %u.x: it was "
+        "built against another host_api.h",
+        theirs->hdr.magic, theirs->hdr.abi_major, theirs->hdr.abi_minor, HF_ABI_MAGIC,
+        HF_ABI_MAJOR);
+    return HF_E_ABI;
 }
-
-#define PRODUCT_MAX_BYTES 100 /* of the host's name, and of its version: both fit, with room */
 
 /* ---- init and fini ---- */
 
@@ -167,7 +128,7 @@ static void start_anew_after_fork(void)
 
     changing = fresh_mutex;
     use = fresh_rwlock;
-    hf_gate_forked(&calls, in_callback ? 1 : 0); /* the host may fork in its callback */
+    hf_lent_forked();
     memset(&refusals, 0, sizeof(refusals));
     hf_instance_forked(&cache);
     up = cache.settings != NULL; /* another thread may have been in init or fini */
@@ -188,7 +149,7 @@ static int32_t bring_up(struct hf_settings *settings, char *error, size_t error_
 {
     enum hf_up_error problem;
 
-    hf_user_agent(cache.user_agent, host.name, host.version);
+    hf_user_agent(cache.user_agent, hf_lent_name(), hf_lent_version());
     memset(&refusals, 0, sizeof(refusals));
     problem = hf_instance_up(&cache, settings);
     if (problem == HF_UP_OK && (!handles_forks || !register_exit_handler())) {
@@ -198,8 +159,7 @@ static int32_t bring_up(struct hf_settings *settings, char *error, size_t error_
     }
     switch (problem) {
     case HF_UP_OK:
-        if (host.log != NULL)
-            hf_gate_open(&calls);
+        hf_lent_open();
         up = true;
         return HF_OK;
     case HF_UP_NO_MEMORY:
@@ -222,7 +182,7 @@ static int32_t init(const struct hf_host *theirs, const struct hf_setting *list,
     if (error == NULL)
         error_size = 0;
     fail(error, error_size, "%s", "");
-    if (in_callback) {
+    if (hf_lent_in_callback()) {
         fail(error, error_size, "init was called from a callback of the plugin");
         return HF_E_STATE;
     }
@@ -231,7 +191,7 @@ static int32_t init(const struct hf_host *theirs, const struct hf_setting *list,
         fail(error, error_size, "hostflags is initialised already, expected fini before init");
         result = HF_E_STATE;
     } else {
-        result = copy_host(theirs, error, error_size);
+        result = take_host(theirs, error, error_size);
         if (result == HF_OK)
             result = read_settings(list, count, &made, error, error_size);
         pthread_rwlock_wrlock(&use);
@@ -250,8 +210,8 @@ static int32_t reload(const struct hf_setting *list, size_t count, char *error, 
 
     if (error == NULL)
         error_size = 0;
-    fail(error, error_size, "%s", in_callback ? "reload was called from a callback" : "");
-    if (in_callback)
+    fail(error, error_size, "%s", hf_lent_in_callback() ? "reload was called from a callback" : "");
+    if (hf_lent_in_callback())
         return result;
     pthread_mutex_lock(&changing);
     if (!up)
@@ -276,13 +236,13 @@ static int32_t reload(const struct hf_setting *list, size_t count, char *error, 
 
 static void fini(void)
 {
-    if (in_callback) /* nor is it logged: the callback would be called again */
+    if (hf_lent_in_callback()) /* nor is it logged: the callback would be called again */
         return;
     pthread_mutex_lock(&changing);
     if (up) {
         up = false;
         hf_instance_stop(&cache);
-        hf_gate_close(&calls);
+        hf_lent_close();
         pthread_rwlock_wrlock(&use);
         hf_instance_down(&cache);
         pthread_rwlock_unlock(&use);
@@ -294,7 +254,7 @@ static void fini(void)
 
 static hf_conn refuse(enum hf_refusal reason, const char *upstream, const char *detail)
 {
-    hf_refuse(&refusals, &host_log, reason, upstream, detail, hf_clock_ms());
+    hf_refuse(&refusals, &hf_lent_log, reason, upstream, detail, hf_clock_ms());
     return HF_NO_CONN;
 }
 
@@ -307,7 +267,7 @@ static hf_conn on_connect(const struct hf_upstream *upstream)
 
     if (hf_registry_is_closed(&cache.registry))
         return HF_NO_CONN;
-    if (upstream == NULL || !is_ours(&upstream->hdr, offsetof(struct hf_upstream, port)))
+    if (upstream == NULL || !hf_is_ours(&upstream->hdr, offsetof(struct hf_upstream, port)))
         return refuse(HF_REFUSED_TABLE, NULL, "on_connect got no struct hf_upstream of version 1");
     bad = hf_upstream_parse(&key, upstream->host,
         upstream->hdr.size >= offsetof(struct hf_upstream, reserved) ? upstream->port : 0,
@@ -319,11 +279,14 @@ static hf_conn on_connect(const struct hf_upstream *upstream)
     if (acquired.kick || hf_worker_is_overdue(&cache.worker, now))
         hf_worker_kick(&cache.worker);
     if (acquired.evicted)
-        hf_report_eviction(&refusals, &host_log, upstream->host, hf_clock_ms());
+        hf_report_eviction(&refusals, &hf_lent_log, upstream->host, hf_clock_ms());
     switch (acquired.error) {
     case HF_ACQUIRED:
     case HF_CLOSED:
         break;
+    case HF_NOT_ALLOWED:
+        return refuse(HF_REFUSED_NOT_ALLOWED, upstream->host,
+            "it is not among the hosts of allowed_hosts, and is not asked");
     case HF_NO_HOST_SLOT:
         return refuse(HF_REFUSED_HOSTS_FULL, upstream->host,
             "the table of hosts is full, expected at most max_hosts in use at a time");
@@ -373,7 +336,7 @@ static int32_t flag_index(const char *name)
 static int32_t fill_answer(hf_conn conn, uint32_t flag, struct hf_answer *answer)
 {
     int64_t now = hf_clock_ms();
-    struct hf_host_words words = {HF_UNKNOWN, -1, -1};
+    struct hf_host_words words = {HF_UNKNOWN, -1, -1, -1, 0};
     struct hf_flag_words flag_words;
     struct hf_view view;
     bool live;
@@ -403,7 +366,7 @@ static int32_t explain(hf_conn conn, uint32_t flag, struct hf_answer *theirs)
 
     if (theirs == NULL)
         return HF_E_INVALID;
-    if (!is_ours(&theirs->hdr, 0))
+    if (!hf_is_ours(&theirs->hdr, 0))
         return HF_E_ABI;
     if (theirs->hdr.size <= sizeof(struct hf_header))
         return HF_E_INVALID;
@@ -418,13 +381,16 @@ static int32_t explain(hf_conn conn, uint32_t flag, struct hf_answer *theirs)
 
 static size_t status(int32_t format, char *buf, size_t size)
 {
+    struct hf_status about = {&cache.registry, NULL, &refusals, hf_clock_ms()};
     char *text = NULL;
     size_t length;
 
     pthread_rwlock_rdlock(&use);
+    about.settings = cache.settings;
     if (cache.settings != NULL && format == HF_STATUS_JSON)
-        text = hf_status_json(
-            &cache.registry, cache.settings, atomic_load(&refusals.total), hf_clock_ms());
+        text = hf_status_json(&about);
+    else if (cache.settings != NULL && format == HF_STATUS_PROMETHEUS)
+        text = hf_status_prometheus(&about);
     pthread_rwlock_unlock(&use);
     length = text == NULL ? 0 : strlen(text);
     if (buf != NULL && size > 0)
@@ -463,7 +429,7 @@ static int32_t refresh(const char *name)
 
 static void prepare(void)
 {
-    hf_instance_init(&cache, &host_log);
+    hf_instance_init(&cache, &hf_lent_log, hf_lent_giver());
     handles_forks = pthread_atfork(NULL, NULL, start_anew_after_fork) == 0;
 }
 

@@ -11,15 +11,24 @@
 #ifndef HOSTFLAGS_REFRESH_H
 #define HOSTFLAGS_REFRESH_H
 
+#include "plugin/auth.h"
 #include "plugin/log.h"
 #include "plugin/registry.h"
 
 struct hf_refresher;
 
-/* All borrowed until destroy. settings: those of the registry. user_agent: a whole header value.
- * NULL: out of memory or descriptors. The caller has called hf_fetch_global_init. */
-struct hf_refresher *hf_refresher_create(struct hf_registry *registry,
-    const struct hf_settings *settings, const struct hf_log *log, const char *user_agent);
+/* What it works with, and for. */
+struct hf_refresher_parts {
+    struct hf_registry *registry;
+    const struct hf_settings *settings; /* those of the registry */
+    const struct hf_log *log;
+    const struct hf_token_giver *giver;
+    const char *user_agent; /* a whole header value */
+};
+
+/* The parts are copied; what they point to is borrowed until destroy. NULL: out of memory or
+ * descriptors. The caller has called hf_fetch_global_init. */
+struct hf_refresher *hf_refresher_create(const struct hf_refresher_parts *parts);
 
 /* Abandons what is in flight; does not wait for it. NULL is fine. */
 void hf_refresher_destroy(struct hf_refresher *refresher);

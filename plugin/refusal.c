@@ -38,6 +38,19 @@ static bool count(
             &refusals->reasons[reason].next_log_ms, &next, now + HF_REFUSAL_INTERVAL_MS);
 }
 
+const char *hf_refusal_name(enum hf_refusal reason)
+{
+    static const char *const names[] = {
+        [HF_REFUSED_TABLE] = "table",
+        [HF_REFUSED_NAME] = "name",
+        [HF_REFUSED_NOT_ALLOWED] = "not_allowed",
+        [HF_REFUSED_HOSTS_FULL] = "hosts_full",
+        [HF_REFUSED_CONNECTIONS_FULL] = "connections_full",
+        [HF_REFUSED_NOTHING] = "nothing",
+    };
+    return names[reason];
+}
+
 void hf_refuse(struct hf_refusals *refusals, const struct hf_log *log, enum hf_refusal reason,
     const char *upstream, const char *detail, int64_t now)
 {

@@ -15,11 +15,12 @@
 enum hf_refusal {
     HF_REFUSED_TABLE, /* on_connect was called with something that is no upstream */
     HF_REFUSED_NAME,
+    HF_REFUSED_NOT_ALLOWED,
     HF_REFUSED_HOSTS_FULL,
     HF_REFUSED_CONNECTIONS_FULL,
     HF_REFUSED_NOTHING /* an idle host made room in a full table: see hf_report_eviction */
 };
-#define HF_REFUSAL_REASONS 5
+#define HF_REFUSAL_REASONS 6
 
 /* Zeroed: none yet. */
 struct hf_refusals {
@@ -29,6 +30,9 @@ struct hf_refusals {
         _Atomic int64_t next_log_ms;
     } reasons[HF_REFUSAL_REASONS];
 };
+
+/* The word for a reason in status: "hosts_full". HF_REFUSED_NOTHING is no reason. */
+const char *hf_refusal_name(enum hf_refusal reason);
 
 /* upstream: as the host named it, NULL where it did not. detail: what is wrong with it. */
 void hf_refuse(struct hf_refusals *refusals, const struct hf_log *log, enum hf_refusal reason,

@@ -160,8 +160,7 @@ struct hf_acquired hf_registry_acquire(
     entry = find_and_pin(block, key, hash, now, &pinned);
     if (entry == NULL) {
         hf_registry_lock(registry);
-        entry = hf_host_hold_locked(registry, key, hash, now, &pinned, &result.evicted);
-        result.error = HF_LOAD(block->max_hosts) == 0 ? HF_CLOSED : HF_NO_HOST_SLOT;
+        entry = hf_host_hold_locked(registry, key, hash, now, &pinned, &result);
         hf_registry_unlock(registry);
         if (entry == NULL)
             return result;

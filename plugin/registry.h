@@ -15,6 +15,8 @@
 #define HOSTFLAGS_REGISTRY_H
 
 #include "plugin/decode.h"
+#include "plugin/diagnose.h"
+#include "plugin/headers.h"
 #include "plugin/lock.h"
 #include "plugin/schedule.h"
 #include "plugin/settings.h"
@@ -44,14 +46,22 @@ void hf_registry_open(
     struct hf_registry *registry, void *memory, const struct hf_settings *settings, uint32_t salt);
 
 /* Other settings from now on; the table's sizes and the flags are those of before. Values,
- * references and backoffs stay; answers are merged anew. Requests in flight are given up: the
- * caller has made sure that none will be completed. */
+ * references and backoffs stay; answers are merged anew. Where requests become others, ETags are
+ * dropped, and hosts whose last request failed are asked again. Hosts that are not allowed any more
+ * keep their values and are not asked. Requests in flight are given up: the caller has made sure
+ * that none will be completed. The settings of before must still be there. */
 void hf_registry_apply(
     struct hf_registry *registry, const struct hf_settings *settings, int64_t now);
 
 /* ---- connections' side ---- */
 
-enum hf_acquire_error { HF_ACQUIRED = 0, HF_NO_HOST_SLOT, HF_NO_CONNECTION_SLOT, HF_CLOSED };
+enum hf_acquire_error {
+    HF_ACQUIRED = 0,
+    HF_NOT_ALLOWED,
+    HF_NO_HOST_SLOT,
+    HF_NO_CONNECTION_SLOT,
+    HF_CLOSED
+};
 
 struct hf_acquired {
     hf_handle handle; /* 0: none, see error */
@@ -77,11 +87,14 @@ bool hf_registry_awaken(struct hf_registry *registry, hf_handle handle, int64_t 
 
 #define HF_REPORT_INTERVAL_MS 60000 /* one host's failures are reported at most so often */
 
-/* One request to make. Carries what its completion needs to find the right entry again. */
+/* One request to make, or a token to look at. Carries what its completion needs to find the right
+ * entry again. */
 struct hf_job {
     uint32_t host, attempt;
     uint64_t generation; /* of the entry's life; another one by the completion: drop the value */
     struct hf_upstream_key key;
+    bool probe; /* no request: call hf_registry_probed with the token's mark */
+    char etag[HF_ETAG_MAX + 1]; /* of the values at hand, for If-None-Match; "": none */
 };
 
 /* Does what is due at `now` (idle hosts leave, values expire) and takes at most `most` hosts to
@@ -92,8 +105,12 @@ size_t hf_registry_take_due(
 /* How a request ended. */
 struct hf_completion {
     enum hf_outcome outcome;
-    uint16_t http_status; /* 0: none */
-    struct hf_document document; /* for HF_OUTCOME_OK */
+    uint16_t http_status; /* 0: none; with HF_OUTCOME_OK: 200, or 304 after the job's own ETag */
+    struct hf_document document; /* of a 200 */
+    const char *etag; /* of a 200; "": none. Borrowed, as all strings here */
+    int64_t retry_after_ms; /* 0: none */
+    uint64_t token_mark; /* of the token that was sent, or missing; 0: none was */
+    const char *message; /* for people; "" after HF_OUTCOME_OK; cut to HF_MESSAGE_MAX */
 };
 
 /* What became of it, for the log. */
@@ -109,13 +126,20 @@ struct hf_completed {
 struct hf_completed hf_registry_complete(struct hf_registry *registry, const struct hf_job *job,
     const struct hf_completion *completion, int64_t now, uint32_t jitter);
 
+/* The token of a host that was rejected, as it is now. One that has changed makes the host due. */
+void hf_registry_probed(
+    struct hf_registry *registry, const struct hf_job *job, uint64_t token_mark, int64_t now);
+
+/* A random number of this life of the registry. */
+uint64_t hf_registry_salt(struct hf_registry *registry);
+
 /* When take_due has something to do next; HF_NEVER: not before the next kick. */
 int64_t hf_registry_next_due(struct hf_registry *registry);
 
 enum hf_refresh_result {
     HF_REFRESH_PLANNED, /* wake the worker */
     HF_REFRESH_IN_FLIGHT,
-    HF_REFRESH_TOO_SOON, /* asked less than a second ago */
+    HF_REFRESH_TOO_SOON, /* asked less than a second ago, or it said Retry-After */
     HF_REFRESH_UNKNOWN /* nobody holds such a host */
 };
 
@@ -131,8 +155,9 @@ struct hf_view {
     struct hf_upstream_key key;
     struct hf_facts facts;
     uint64_t sent, on; /* as the service said */
-    uint64_t requests, failed; /* since the entry was made */
+    uint64_t requests, not_modified, failed; /* since the entry was made */
     uint32_t references;
+    char message[HF_MESSAGE_MAX]; /* about the latest completed request */
 };
 
 /* The host in slot `slot` (from 0), if one is there that has not left by `now`. */
@@ -142,6 +167,16 @@ bool hf_registry_view(
 /* The host of a connection; false: no live handle. */
 bool hf_registry_view_connection(
     struct hf_registry *registry, hf_handle handle, struct hf_view *view);
+
+/* Sums over the whole life of the registry, and how full it is. */
+struct hf_totals {
+    uint64_t requests[HF_OUTCOMES]; /* completed, by outcome */
+    uint64_t not_modified;
+    uint64_t published[HF_REASONS]; /* answers by reason, counted per flag when a request ends or a
+                                       value expires: what connections are answered from then on */
+    uint32_t host_slots; /* in use, records of hosts that have left included */
+};
+struct hf_totals hf_registry_totals(struct hf_registry *registry);
 
 /* How many slots there are to look at; none when closed. */
 uint32_t hf_registry_slots(struct hf_registry *registry);

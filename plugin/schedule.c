@@ -3,6 +3,9 @@
 
 #define BACKOFF_FIRST_MS 5000
 #define BACKOFF_MOST_MS 600000
+#define RETRY_AFTER_MOST_MS 3600000
+#define REFUSAL_MS 900000
+#define ASK_PAUSE_MS 1000
 #define BACKOFF_DOUBLINGS 7 /* 5 s x 2^7 is past the most */
 
 struct hf_facts hf_facts_none(void)
@@ -73,6 +76,33 @@ int64_t hf_schedule_backoff(int64_t now, uint32_t failures, uint32_t jitter)
     int64_t most = smaller(BACKOFF_MOST_MS, (int64_t)BACKOFF_FIRST_MS << doublings);
 
     return later(now, between(most / 2, most, jitter));
+}
+
+int64_t hf_schedule_retry_floor(int64_t now, int64_t retry_after_ms)
+{
+    return later(now, smaller(retry_after_ms, RETRY_AFTER_MOST_MS));
+}
+
+int64_t hf_schedule_retry_after(int64_t now, int64_t retry_after_ms, uint32_t jitter)
+{
+    int64_t most = RETRY_AFTER_MOST_MS;
+
+    if (retry_after_ms > most)
+        return later(now, between(most / 10 * 9, most, jitter));
+    return later(
+        now, between(retry_after_ms, smaller(retry_after_ms + retry_after_ms / 2, most), jitter));
+}
+
+int64_t hf_schedule_refusal(int64_t now, uint32_t jitter)
+{
+    return later(now, between(REFUSAL_MS, REFUSAL_MS / 10 * 11, jitter));
+}
+
+int64_t hf_schedule_ask_again(const struct hf_facts *facts, int64_t now)
+{
+    int64_t pause_end = facts->asked_ms == HF_NEVER ? now : later(facts->asked_ms, ASK_PAUSE_MS);
+
+    return larger(larger(now, facts->retry_at_ms), pause_end);
 }
 
 /* When the values are older than their TTL; HF_NEVER where there are none. */

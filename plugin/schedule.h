@@ -29,7 +29,8 @@ struct hf_facts {
     int64_t ttl_ms; /* of those values */
     int64_t due_ms; /* when the worker looks at this host next; HF_NEVER: not planned */
     int64_t not_before_ms; /* end of the backoff: no request before it; 0: none */
-    int64_t asked_ms; /* when the last request was started; HF_NEVER: none yet */
+    int64_t retry_at_ms; /* end of the latest Retry-After: nobody may ask before it; 0: none */
+    int64_t asked_ms; /* when the last request was started; HF_NEVER: none was sent */
     int64_t logged_ms; /* when a failure was last logged; HF_NEVER: never */
     uint32_t failures; /* in a row */
     uint16_t http_status; /* of the latest completed request, 0: none */
@@ -52,8 +53,23 @@ int64_t hf_schedule_refresh(int64_t now, int64_t ttl_ms, uint32_t jitter);
  * x U(0.5, 1.0) later. */
 int64_t hf_schedule_backoff(int64_t now, uint32_t failures, uint32_t jitter);
 
+/* After a 429 or 503 at `now` with a Retry-After of so many milliseconds (> 0): that x U(1.0, 1.5)
+ * later, at most an hour. Above an hour, where the service's word is not kept anyway, an hour
+ * x U(0.9, 1.0): many that were refused together must not come back together. */
+int64_t hf_schedule_retry_after(int64_t now, int64_t retry_after_ms, uint32_t jitter);
+
+/* The service's word itself: that time later, at most an hour. */
+int64_t hf_schedule_retry_floor(int64_t now, int64_t retry_after_ms);
+
+/* After a 401, 403 or 404 at `now`: 15 min x U(1.0, 1.1) later. */
+int64_t hf_schedule_refusal(int64_t now, uint32_t jitter);
+
 /* After a request was given up without an answer: not before the first backoff after it began. */
 int64_t hf_schedule_give_up(const struct hf_facts *facts);
+
+/* When a failed host may be asked although its backoff is not over, because something has changed:
+ * at once, but not within a second of the last request, nor before the end of a Retry-After. */
+int64_t hf_schedule_ask_again(const struct hf_facts *facts, int64_t now);
 
 /* When to look at a host again that was idle when it was due and is held once more: when its values
  * expire, or, without fresh values, at once; but never before its backoff is over. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * settings.c: reads values as the table says, and what the settings mean together.
+ * settings.c: from the lines of a config section to checked settings, and what these mean together.
  */
 #include "plugin/settings.h"
 
 #include "plugin/flag_names.h"
 #include "plugin/nearest.h"
-#include "plugin/settings_table.h"
+#include "plugin/setting_value.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,17 +20,51 @@ _Static_assert(HF_SETTINGS_COUNT <= 64, "hf_settings.seen has one bit per settin
 
 /* ---- messages ---- */
 
+static const char hidden[] = "not shown";
+
+/* The value for a message, less the "user:password@" of a URL. */
+static void show_value(const char *value, char visible[HF_VISIBLE_MAX])
+{
+    const char *scheme = strstr(value, "://"), *start = scheme == NULL ? value : scheme + 3;
+    const char *at = strrchr(start, '@'), *colon = strchr(start, ':');
+    char *shown = NULL;
+
+    if (at == NULL || colon == NULL || colon > at) {
+        hf_format_visible(value, strlen(value), visible);
+    } else if (asprintf(&shown, "%.*s...%s", (int)(start - value), value, at) >= 0) {
+        hf_format_visible(shown, strlen(shown), visible);
+        free(shown);
+    } else {
+        snprintf(visible, HF_VISIBLE_MAX, "%s", hidden);
+    }
+}
+
 /* Always -1. why: what is wrong with the value; empty: what is expected says it. */
 static int refuse(
     const struct hf_setting_row *row, const char *value, const char *why, char *error, size_t size)
 {
     char visible[HF_VISIBLE_MAX], valid[256];
 
-    hf_format_visible(value, strlen(value), visible);
+    if (row->private)
+        snprintf(visible, sizeof(visible), "%s", hidden);
+    else
+        show_value(value, visible);
     hf_settings_describe_valid(row, valid, sizeof(valid));
     snprintf(error, size, "%s = %s: %s%sexpected %s", row->key, visible, why,
         *why == '\0' ? "" : "; ", valid);
     return -1;
+}
+
+/* Whether the value of an unknown key may be a secret. */
+static bool sounds_secret(const char *key)
+{
+    static const char *const words[] = {"token", "pass", "secret", "auth", "bearer", "api"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcasestr(key, words[i]) != NULL)
+            return true;
+    }
+    return false;
 }
 
 static int refuse_key(const char *key, const char *value, char *error, size_t size)
@@ -45,7 +79,10 @@ static int refuse_key(const char *key, const char *value, char *error, size_t si
             (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i == 0 ? "" : ", ", keys[i]);
     }
     hf_format_visible(key, strlen(key), visible_key);
-    hf_format_visible(value, strlen(value), visible);
+    if (sounds_secret(key))
+        snprintf(visible, sizeof(visible), "%s", hidden);
+    else
+        show_value(value, visible);
     nearest = hf_nearest(key, keys, HF_SETTINGS_COUNT);
     if (nearest != NULL)
         snprintf(error, size, "there is no setting %s (its value is %s): did you mean %s?",
@@ -62,137 +99,6 @@ static int no_memory(char *error, size_t size)
     return HF_SETTINGS_NO_MEMORY;
 }
 
-/* ---- reading one value ---- */
-
-enum verdict { TAKEN, REFUSED, NO_MEMORY };
-
-/* Replaces a string; an empty one is NULL. */
-static enum verdict take_text(char **member, const char *value, size_t length)
-{
-    char *copy = length == 0 ? NULL : strndup(value, length);
-
-    if (length != 0 && copy == NULL)
-        return NO_MEMORY;
-    free(*member);
-    *member = copy;
-    return TAKEN;
-}
-
-/* The same, once protocol.h has found nothing wrong with it. */
-static enum verdict take_template(char **member, const char *value,
-    const char *(*check)(const char *), struct hf_complaint *complaint)
-{
-    const char *wrong = *value == '\0' ? NULL : check(value);
-
-    if (wrong == NULL)
-        return take_text(member, value, strlen(value));
-    snprintf(complaint->text, sizeof(complaint->text), "%s", wrong);
-    return REFUSED;
-}
-
-/* "." and ".." would be directories in a path. */
-static enum verdict take_word(char **member, const char *value, size_t length)
-{
-    static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-
-    if (length < 1 || length > 64 || strspn(value, known) < length || strspn(value, ".") >= length)
-        return REFUSED;
-    return take_text(member, value, length);
-}
-
-static enum verdict take_flags(
-    struct hf_settings *settings, const char *value, struct hf_complaint *complaint)
-{
-    const char **names = calloc(HF_MAX_FLAGS, sizeof(*names));
-    char *text = strdup(value);
-    bool have = names != NULL && text != NULL;
-
-    if (!have || !hf_flag_names_split(text, names, &settings->flag_count, complaint)) {
-        free(names);
-        free(text);
-        return have ? REFUSED : NO_MEMORY;
-    }
-    free(settings->flags);
-    free(settings->flags_text);
-    settings->flags = names;
-    settings->flags_text = text;
-    return TAKEN;
-}
-
-static enum verdict take_protocol(const struct hf_protocol **member, const char *value)
-{
-    const struct hf_protocol *found = hf_protocol_find(value);
-
-    if (found == NULL)
-        return REFUSED;
-    *member = found;
-    return TAKEN;
-}
-
-static enum verdict take_number(const struct hf_setting_row *row, void *member, const char *value)
-{
-    int64_t number = -1;
-    bool understood = row->kind == HF_KIND_DURATION ? hf_parse_duration(value, &number)
-        : row->kind == HF_KIND_SIZE                 ? hf_parse_size(value, &number)
-                                                    : hf_parse_number(value, &number);
-
-    if (!understood || number < row->min || number > row->max)
-        return REFUSED;
-    if (row->kind == HF_KIND_COUNT)
-        *(uint32_t *)member = (uint32_t)number;
-    else
-        *(int64_t *)member = number;
-    return TAKEN;
-}
-
-static enum verdict take_allow_http(enum hf_allow_http *member, const char *value)
-{
-    static const char *const words[] = {
-        [HF_HTTP_OFF] = "off", [HF_HTTP_LOOPBACK] = "loopback", [HF_HTTP_ANY] = "any"};
-
-    for (int i = HF_HTTP_OFF; i <= HF_HTTP_ANY; i++) {
-        if (strcasecmp(words[i], value) == 0) {
-            *member = (enum hf_allow_http)i;
-            return TAKEN;
-        }
-    }
-    return REFUSED;
-}
-
-/* What is wrong with a refused value goes to *complaint, where there is more to say than what is
- * expected. */
-static enum verdict take(struct hf_settings *settings, const struct hf_setting_row *row,
-    const char *value, struct hf_complaint *complaint)
-{
-    void *member = (char *)settings + row->member;
-
-    switch (row->kind) {
-    case HF_KIND_FLAGS:
-        return take_flags(settings, value, complaint);
-    case HF_KIND_PROTOCOL:
-        return take_protocol(&settings->protocol, value);
-    case HF_KIND_TEXT:
-        return take_text(member, value, strlen(value));
-    case HF_KIND_ENDPOINT:
-        return take_template(member, value, hf_protocol_check_endpoint, complaint);
-    case HF_KIND_SERVICE:
-        return take_template(member, value, hf_protocol_check_service, complaint);
-    case HF_KIND_WORD:
-        return take_word(member, value, strlen(value));
-    case HF_KIND_VERSION:
-        return take_word(member, value, strcspn(value, "-"));
-    case HF_KIND_SWITCH:
-        return hf_parse_switch(value, strlen(value), member) ? TAKEN : REFUSED;
-    case HF_KIND_DURATION:
-    case HF_KIND_SIZE:
-    case HF_KIND_COUNT:
-        return take_number(row, member, value);
-    case HF_KIND_ALLOW_HTTP:
-        return take_allow_http(member, value);
-    }
-    return REFUSED;
-}
-
 /* ---- one settings object ---- */
 
 struct hf_settings *hf_settings_create(void)
@@ -202,7 +108,7 @@ struct hf_settings *hf_settings_create(void)
 
     for (size_t i = 0; settings != NULL && i < HF_SETTINGS_COUNT; i++) {
         const struct hf_setting_row *row = &hf_settings_table[i];
-        if (take(settings, row, row->initial, &complaint) != TAKEN) {
+        if (hf_setting_take(settings, row, row->initial, &complaint) != HF_TAKEN) {
             hf_settings_destroy(settings);
             settings = NULL;
         }
@@ -222,7 +128,16 @@ void hf_settings_destroy(struct hf_settings *settings)
     free(settings->service);
     free(settings->client);
     free(settings->client_version);
+    free(settings->token_file);
+    free(settings->token_env);
+    if (settings->token != NULL)
+        explicit_bzero(settings->token, strlen(settings->token));
+    free(settings->token);
+    free(settings->allowed_hosts);
     free(settings->ca_file);
+    free(settings->client_cert_file);
+    free(settings->client_key_file);
+    free(settings->proxy);
     free(settings);
 }
 
@@ -251,7 +166,7 @@ int hf_settings_set(struct hf_settings *settings, const char *key, const char *v
 {
     const struct hf_setting_row *row = find_row(key);
     struct hf_complaint complaint = {""};
-    enum verdict verdict;
+    enum hf_verdict verdict;
     char *trimmed;
     uint64_t bit;
 
@@ -263,11 +178,11 @@ int hf_settings_set(struct hf_settings *settings, const char *key, const char *v
     trimmed = copy_trimmed(value);
     if (trimmed == NULL)
         return no_memory(error, error_size);
-    verdict = take(settings, row, trimmed, &complaint);
+    verdict = hf_setting_take(settings, row, trimmed, &complaint);
     free(trimmed);
-    if (verdict == NO_MEMORY)
+    if (verdict == HF_NO_MEMORY)
         return no_memory(error, error_size);
-    if (verdict == REFUSED)
+    if (verdict == HF_REFUSED)
         return refuse(row, value, complaint.text, error, error_size);
     settings->seen |= bit;
     return 0;
@@ -316,20 +231,66 @@ static const char *check_file(const char *path)
     return wrong;
 }
 
+static int finish_files(const struct hf_settings *settings, char *error, size_t size)
+{
+    for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
+        const struct hf_setting_row *row = &hf_settings_table[i];
+        const char *path, *wrong;
+        if (row->kind != HF_KIND_FILE)
+            continue;
+        path = *(char *const *)((const char *)settings + row->member);
+        wrong = path == NULL ? NULL : check_file(path);
+        if (wrong != NULL)
+            return refuse(row, path, wrong, error, size);
+    }
+    if (settings->client_key_file != NULL && settings->client_cert_file == NULL)
+        return refuse(find_row("client_key_file"), settings->client_key_file,
+            "there is no client_cert_file that it belongs to", error, size);
+    return 0;
+}
+
+/* The environment is read now: it is not safe to do so while the host program's threads may change
+ * it. */
+static int finish_token(struct hf_settings *settings, char *error, size_t size)
+{
+    bool per_host =
+        settings->token_file != NULL && strstr(settings->token_file, HF_HOST_PLACEHOLDER) != NULL;
+    const char *key = settings->token_file != NULL ? "token_file"
+        : settings->token_env != NULL              ? "token_env"
+                                                   : NULL;
+    const char *value;
+
+    if (key == NULL)
+        return 0;
+    if (settings->token_file != NULL && settings->token_env != NULL)
+        return refuse(find_row("token_env"), "", "token_file is set as well; expected one of them",
+            error, size);
+    if (!per_host && settings->allowed_hosts == NULL) {
+        snprintf(error, size,
+            "%s names one token for every host, which would be sent to any host that a connection "
+            "names: expected allowed_hosts to say which may have it%s",
+            key, settings->token_file != NULL ? ", or {host} in the path" : "");
+        return -1;
+    }
+    value = settings->token_env == NULL ? NULL : getenv(settings->token_env);
+    settings->token = value == NULL ? NULL : strdup(value);
+    return value != NULL && settings->token == NULL ? no_memory(error, size) : 0;
+}
+
 int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_size)
 {
-    const char *wrong = settings->ca_file == NULL ? NULL : check_file(settings->ca_file);
     uint64_t named = 0;
+    int result = finish_answers(settings, "defaults", settings->defaults_text, &named,
+        &settings->defaults, error, error_size);
 
-    if (finish_answers(settings, "defaults", settings->defaults_text, &named, &settings->defaults,
-            error, error_size) != 0 ||
-        finish_answers(settings, "overrides", settings->overrides_text, &settings->overridden,
-            &settings->overrides, error, error_size) != 0 ||
-        finish_ttls(&settings->policy, error, error_size) != 0)
-        return -1;
-    if (wrong != NULL)
-        return refuse(find_row("ca_file"), settings->ca_file, wrong, error, error_size);
-    return 0;
+    if (result == 0)
+        result = finish_answers(settings, "overrides", settings->overrides_text,
+            &settings->overridden, &settings->overrides, error, error_size);
+    if (result == 0)
+        result = finish_ttls(&settings->policy, error, error_size);
+    if (result == 0)
+        result = finish_files(settings, error, error_size);
+    return result == 0 ? finish_token(settings, error, error_size) : result;
 }
 
 /* ---- what the settings mean ---- */
@@ -365,14 +326,54 @@ static bool same_flags(const struct hf_settings *one, const struct hf_settings *
     return true;
 }
 
-/* For the kinds that rows with `restart` have. */
+static bool same_text(const char *one, const char *other)
+{
+    return strcmp(one == NULL ? "" : one, other == NULL ? "" : other) == 0;
+}
+
+/* For the kinds that rows with `restart` or `request` have. */
 static bool is_same(const struct hf_setting_row *row, const struct hf_settings *one,
     const struct hf_settings *other)
 {
-    if (row->kind == HF_KIND_FLAGS)
+    const void *a = (const char *)one + row->member, *b = (const char *)other + row->member;
+
+    switch (row->kind) {
+    case HF_KIND_FLAGS:
         return same_flags(one, other);
-    return memcmp((const char *)one + row->member, (const char *)other + row->member,
-               sizeof(uint32_t)) == 0;
+    case HF_KIND_PROTOCOL:
+        return one->protocol == other->protocol;
+    case HF_KIND_COUNT:
+        return *(const uint32_t *)a == *(const uint32_t *)b;
+    case HF_KIND_ALLOW_HTTP:
+        return one->allow_http == other->allow_http;
+    case HF_KIND_DURATION:
+    case HF_KIND_SIZE:
+        return *(const int64_t *)a == *(const int64_t *)b;
+    case HF_KIND_SWITCH:
+        return *(const bool *)a == *(const bool *)b;
+    case HF_KIND_TEXT:
+    case HF_KIND_FILE:
+    case HF_KIND_ENDPOINT:
+    case HF_KIND_SERVICE:
+    case HF_KIND_PROXY:
+    case HF_KIND_VARIABLE:
+    case HF_KIND_WORD:
+    case HF_KIND_VERSION:
+        return same_text(*(const char *const *)a, *(const char *const *)b);
+    case HF_KIND_HOSTS: /* a list; no row needs it */
+        break;
+    }
+    return false;
+}
+
+bool hf_settings_same_requests(const struct hf_settings *one, const struct hf_settings *other)
+{
+    for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
+        const struct hf_setting_row *row = &hf_settings_table[i];
+        if (row->request && !is_same(row, one, other))
+            return false;
+    }
+    return same_text(one->token, other->token);
 }
 
 bool hf_settings_refuse_restart(const struct hf_settings *current, const struct hf_settings *wanted,

@@ -29,12 +29,20 @@ struct hf_settings {
     int64_t connect_timeout_ms, request_timeout_ms;
     int64_t max_response_bytes;
     uint32_t max_in_flight, max_hosts, max_connections;
+    char *token_file, *token_env; /* NULL: none; at most one of them */
+    char *token; /* a copy of what token_env named; NULL: it was not set, or is not used */
+    char *allowed_hosts; /* patterns, see allowed.h; NULL: any */
     char *ca_file; /* NULL: libcurl's own */
+    char *client_cert_file, *client_key_file; /* NULL: none; none, or in the same file */
+    char *proxy; /* NULL: as the environment says */
     enum hf_allow_http allow_http;
     /* Further members are private to settings.c (what was set, for duplicates). */
     uint64_t seen;
     char *flags_text, *defaults_text, *overrides_text;
 };
+
+/* In token_file: stands for the host's name. */
+#define HF_HOST_PLACEHOLDER "{host}"
 
 /* All defaults. NULL: out of memory. */
 struct hf_settings *hf_settings_create(void);
@@ -44,12 +52,15 @@ struct hf_settings *hf_settings_create(void);
 /* Takes one line of the config section; blanks around the value do not count. 0;
  * HF_SETTINGS_NO_MEMORY; or -1: error (error_size bytes, NUL-terminated, cut to size; may be NULL
  * with size 0) names the key, the value and what would be valid, and for an unknown key the nearest
- * one. A key that comes twice is an error. After an error the object can only be destroyed. */
+ * one. No error shows what may be a secret: the user and password in a URL, the value of token_env,
+ * or that of an unknown key whose name says so. A key that comes twice is an error. After an error
+ * the object can only be destroyed. */
 int hf_settings_set(struct hf_settings *settings, const char *key, const char *value, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
 /* To be called once, after the last line: what concerns several keys (defaults and overrides must
- * name known flags, ttl_min <= ttl_max), and files. */
+ * name known flags, ttl_min <= ttl_max, a token that is not per host needs allowed_hosts), files,
+ * and the environment. */
 int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
@@ -59,6 +70,10 @@ void hf_settings_destroy(struct hf_settings *settings); /* NULL is fine */
  * error names all of these, as in hf_settings_set. */
 bool hf_settings_refuse_restart(const struct hf_settings *current, const struct hf_settings *wanted,
     char *error, size_t error_size);
+
+/* Whether the two make the same requests. Where not, an ETag of the one means nothing to the other,
+ * and what failed may work now. */
+bool hf_settings_same_requests(const struct hf_settings *one, const struct hf_settings *other);
 
 /* Merges what a service sent into what is answered: the value where sent, else the default, and an
  * override over all; enabled = off: as if nothing was sent. */

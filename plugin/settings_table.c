@@ -9,6 +9,7 @@
 
 #define MEMBER(name) offsetof(struct hf_settings, name)
 #define ANSWERS "name=on, name=off, ... with names that are in flags, each one once"
+#define READABLE "a file that can be read"
 #define MINUTE INT64_C(60000)
 #define DAY (1440 * MINUTE)
 
@@ -25,20 +26,21 @@ const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT] = {
                 "asked at all."},
     {"enabled", "on", HF_KIND_SWITCH, MEMBER(enabled), .valid = "on or off",
         .help = "`off`: nothing is asked, and the answers are `defaults` and `overrides`."},
-    {"protocol", "databricks", HF_KIND_PROTOCOL, .help = "What the flag service speaks."},
-    {"endpoint", "", HF_KIND_ENDPOINT, MEMBER(endpoint),
+    {"protocol", "databricks", HF_KIND_PROTOCOL, .request = true,
+        .help = "What the flag service speaks."},
+    {"endpoint", "", HF_KIND_ENDPOINT, MEMBER(endpoint), .request = true,
         .valid = "a path that begins with /, of printable ASCII without blank, //, # and \\, with "
                  "no other placeholders than {client}, {client_version} and {flags}",
         .help = "The path to ask, with a query if need be. Empty: the protocol's."},
-    {"service", "", HF_KIND_SERVICE, MEMBER(service),
+    {"service", "", HF_KIND_SERVICE, MEMBER(service), .request = true,
         .valid = "scheme, host and port, such as https://{host}:8443 or https://flags.internal",
         .help =
             "Where the flags are served; `{host}` stands for the upstream's host. Empty: by the "
             "upstream itself."},
-    {"client", "GOLANG", HF_KIND_WORD, MEMBER(client),
+    {"client", "GOLANG", HF_KIND_WORD, MEMBER(client), .request = true,
         .valid = "1 to 64 letters, digits, dots, - and _, not dots alone",
         .help = "What stands for `{client}` in the path."},
-    {"client_version", "1.0.0", HF_KIND_VERSION, MEMBER(client_version),
+    {"client_version", "1.0.0", HF_KIND_VERSION, MEMBER(client_version), .request = true,
         .valid = "1 to 64 letters, digits, dots and _, not dots alone; from the first - on it is "
                  "cut off",
         .help = "What stands for `{client_version}` in the path: `1.2.0` of `1.2.0-rc1`."},
@@ -67,10 +69,33 @@ const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT] = {
         .restart = true},
     {"max_connections", "65536", HF_KIND_COUNT, MEMBER(max_connections), 1, 16777216,
         .help = "Connections at a time.", .restart = true},
-    {"ca_file", "", HF_KIND_TEXT, MEMBER(ca_file), .valid = "a file that can be read",
+    {"token_file", "", HF_KIND_TEXT, MEMBER(token_file), .request = true,
+        .valid = "the path of a file; {host} in it stands for the upstream's host",
+        .help = "Where the bearer token for a host lies, read anew for each request. Without "
+                "`{host}` in it `allowed_hosts` is needed."},
+    {"token_env", "", HF_KIND_VARIABLE, MEMBER(token_env), .request = true, .private = true,
+        .valid = "the name of a variable of the environment, of letters, digits and _",
+        .help = "The variable that holds the bearer token for all hosts. Needs `allowed_hosts`."},
+    {"allowed_hosts", "", HF_KIND_HOSTS, MEMBER(allowed_hosts),
+        .valid = "host names, addresses or *.suffix, separated by commas, such as db.example.com, "
+                 "*.example.org",
+        .help = "The hosts that may be asked; connections to others get no reference. Empty: any."},
+    {"ca_file", "", HF_KIND_FILE, MEMBER(ca_file), .request = true, .valid = READABLE,
         .help = "The certificate authorities to trust, as PEM. Empty: those of libcurl."},
-    {"allow_http", "off", HF_KIND_ALLOW_HTTP, MEMBER(allow_http), .valid = "off, loopback or any",
-        .help = "Where plain http may go: nowhere, to literal loopback addresses, anywhere."},
+    {"client_cert_file", "", HF_KIND_FILE, MEMBER(client_cert_file), .request = true,
+        .valid = READABLE,
+        .help = "The certificate to show to a service that asks for one, as PEM."},
+    {"client_key_file", "", HF_KIND_FILE, MEMBER(client_key_file), .request = true,
+        .valid = READABLE,
+        .help = "Its private key, as PEM, not encrypted. Empty: it is in `client_cert_file`."},
+    {"proxy", "", HF_KIND_PROXY, MEMBER(proxy), .request = true,
+        .valid = "[scheme://][user:password@]host:port",
+        .help = "The proxy to ask through, but for loopback addresses. Empty: what the environment "
+                "says (`https_proxy`, `no_proxy`). The password is never shown."},
+    {"allow_http", "off", HF_KIND_ALLOW_HTTP, MEMBER(allow_http), .request = true,
+        .valid = "off, loopback or any",
+        .help = "Where plain http may go: nowhere, to literal loopback addresses, anywhere. Under "
+                "`any` no token is sent by http."},
 };
 
 static bool is_number(const struct hf_setting_row *row)

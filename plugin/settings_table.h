@@ -15,9 +15,13 @@
 enum hf_kind {
     HF_KIND_FLAGS, /* flags, flag_count and flags_text */
     HF_KIND_PROTOCOL, /* protocol */
-    HF_KIND_TEXT, /* char *, looked at by hf_settings_finish; empty: NULL, also of the next two */
+    HF_KIND_TEXT, /* char *, looked at by hf_settings_finish; empty: NULL, as of the next four */
+    HF_KIND_FILE, /* char *, the path of a file that can be read, as finish sees to */
     HF_KIND_ENDPOINT,
     HF_KIND_SERVICE,
+    HF_KIND_PROXY, /* char *, a URL */
+    HF_KIND_VARIABLE, /* char *, a name in the environment */
+    HF_KIND_HOSTS, /* char *, see allowed.h; empty: NULL */
     HF_KIND_WORD, /* char *, part of a path */
     HF_KIND_VERSION, /* a word up to its first '-' */
     HF_KIND_SWITCH, /* bool */
@@ -37,9 +41,11 @@ struct hf_setting_row {
                           NULL, the table of protocols says it */
     const char *help; /* a sentence or two, for the README */
     bool restart; /* a change needs a restart of the host program */
+    bool request; /* a change makes another request of it */
+    bool private; /* the value is never shown: it may be a secret, by mistake */
 };
 
-#define HF_SETTINGS_COUNT 23
+#define HF_SETTINGS_COUNT 29
 
 extern const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT];
 

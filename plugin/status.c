@@ -57,61 +57,120 @@ static struct json_object *flags_object(
     return object;
 }
 
-static bool fill_host(struct json_object *object, const struct hf_settings *settings,
-    const struct hf_view *view, int64_t now)
+static bool fill_host(
+    struct json_object *object, const struct hf_status *status, const struct hf_view *view)
 {
-    struct hf_host_words words = hf_describe_host(settings, view, now);
+    struct hf_host_words words = hf_describe_host(status->settings, view, status->now);
+    const struct hf_facts *facts = &view->facts;
 
     return add_string(object, "scheme", view->key.scheme == HF_HTTP ? "http" : "https") &&
         add_string(object, "host", view->key.host) && add_int(object, "port", view->key.port) &&
         add_string(object, "org_id", view->key.org_id) &&
         add_int(object, "references", view->references) &&
         add_string(object, "state", hf_state_name(words.state)) &&
-        add_int(object, "age_ms", words.age_ms) &&
+        add_int(object, "age_ms", words.age_ms) && add_int(object, "ttl_ms", words.ttl_ms) &&
         add_int(object, "next_refresh_ms", words.next_refresh_ms) &&
+        add_int(object, "retry_after_ms", words.retry_after_ms) &&
         add_int(object, "requests", (int64_t)view->requests) &&
-        add_int(object, "not_modified", 0) && add_int(object, "failures", (int64_t)view->failed) &&
-        add_string(object, "last_error", hf_outcome_name(view->facts.outcome)) &&
-        add_int(object, "http_status", view->facts.http_status) &&
-        add(object, "flags", flags_object(settings, view, words.state));
+        add_int(object, "not_modified", (int64_t)view->not_modified) &&
+        add_int(object, "failures", (int64_t)view->failed) &&
+        add_int(object, "failures_in_a_row", facts->failures) &&
+        add_string(object, "last_error", hf_outcome_name(facts->outcome)) &&
+        add_int(object, "http_status", facts->http_status) &&
+        add_string(object, "last_message", view->message) &&
+        add(object, "flags", flags_object(status->settings, view, words.state));
 }
 
-/* The array of hosts; *connections: the sum of their references. */
-static struct json_object *hosts_array(struct hf_registry *registry,
-    const struct hf_settings *settings, int64_t now, uint64_t *connections)
+struct sums {
+    uint64_t connections;
+    uint32_t in_flight;
+};
+
+static struct json_object *hosts_array(const struct hf_status *status, struct sums *sums)
 {
     struct json_object *array = json_object_new_array();
-    uint32_t slots = hf_registry_slots(registry);
+    uint32_t slots = hf_registry_slots(status->registry);
     struct hf_view view;
 
-    *connections = 0;
     for (uint32_t slot = 0; array != NULL && slot < slots; slot++) {
-        if (!hf_registry_view(registry, slot, now, &view))
+        if (!hf_registry_view(status->registry, slot, status->now, &view))
             continue;
         struct json_object *host = json_object_new_object();
-        if (host == NULL || !fill_host(host, settings, &view, now) ||
+        if (host == NULL || !fill_host(host, status, &view) ||
             json_object_array_add(array, host) != 0) {
             json_object_put(host);
             json_object_put(array);
             return NULL;
         }
-        *connections += view.references;
+        sums->connections += view.references;
+        sums->in_flight += view.facts.in_flight;
     }
     return array;
 }
 
-char *hf_status_json(struct hf_registry *registry, const struct hf_settings *settings,
-    uint64_t rejected, int64_t now)
+/* An object with a number for each word. */
+static struct json_object *counts_object(
+    const uint64_t *counts, int count, const char *(*name)(int number))
 {
     struct json_object *object = json_object_new_object();
-    uint64_t connections;
+
+    for (int i = 0; object != NULL && i < count; i++) {
+        if (!add_int(object, name(i), (int64_t)counts[i])) {
+            json_object_put(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+static const char *outcome_name(int number)
+{
+    return hf_outcome_name((enum hf_outcome)number);
+}
+
+static const char *reason_name(int number)
+{
+    return hf_reason_name((enum hf_reason)number);
+}
+
+static const char *refusal_name(int number)
+{
+    return hf_refusal_name((enum hf_refusal)number);
+}
+
+static bool fill_totals(
+    struct json_object *object, const struct hf_status *status, const struct sums *sums)
+{
+    struct hf_totals totals = hf_registry_totals(status->registry);
+    uint64_t refused[HF_REFUSED_NOTHING];
+
+    for (int i = 0; i < HF_REFUSED_NOTHING; i++)
+        refused[i] = atomic_load(&status->refusals->reasons[i].count);
+    return add_int(object, "connections", (int64_t)sums->connections) &&
+        add_int(object, "max_connections", status->settings->max_connections) &&
+        add_int(object, "max_hosts", status->settings->max_hosts) &&
+        add_int(object, "host_slots", totals.host_slots) &&
+        add_int(object, "in_flight", sums->in_flight) &&
+        add_int(object, "rejected", (int64_t)atomic_load(&status->refusals->total)) &&
+        add(object, "rejected_for", counts_object(refused, HF_REFUSED_NOTHING, refusal_name)) &&
+        add_int(object, "evictions",
+            (int64_t)atomic_load(&status->refusals->reasons[HF_REFUSED_NOTHING].count)) &&
+        add(object, "requests_by_outcome",
+            counts_object(totals.requests, HF_OUTCOMES, outcome_name)) &&
+        add_int(object, "not_modified", (int64_t)totals.not_modified) &&
+        add(object, "published", counts_object(totals.published, HF_REASONS, reason_name));
+}
+
+char *hf_status_json(const struct hf_status *status)
+{
+    struct json_object *object = json_object_new_object();
+    struct sums sums = {0, 0};
     const char *text;
     char *copy = NULL;
 
-    if (object != NULL &&
-        add(object, "hosts", hosts_array(registry, settings, now, &connections)) &&
-        add_int(object, "connections", (int64_t)connections) &&
-        add_int(object, "rejected", (int64_t)rejected)) {
+    if (object != NULL && add_string(object, "version", HF_VERSION) &&
+        add(object, "enabled", json_object_new_boolean(status->settings->enabled)) &&
+        add(object, "hosts", hosts_array(status, &sums)) && fill_totals(object, status, &sums)) {
         text = json_object_to_json_string_ext(
             object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
         copy = text == NULL ? NULL : strdup(text);

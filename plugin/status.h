@@ -6,11 +6,20 @@
 #ifndef HOSTFLAGS_STATUS_H
 #define HOSTFLAGS_STATUS_H
 
+#include "plugin/refusal.h"
 #include "plugin/registry.h"
 
-/* The JSON object that host_api.h describes, NUL-terminated; the caller frees it. NULL: out of
- * memory. rejected: connections that were refused a reference. */
-char *hf_status_json(struct hf_registry *registry, const struct hf_settings *settings,
-    uint64_t rejected, int64_t now);
+/* What it is about. All borrowed. */
+struct hf_status {
+    struct hf_registry *registry;
+    const struct hf_settings *settings;
+    struct hf_refusals *refusals;
+    int64_t now;
+};
+
+/* The JSON object that host_api.h describes, or metrics in the text format of Prometheus (version
+ * 0.0.4), NUL-terminated; the caller frees it. NULL: out of memory. */
+char *hf_status_json(const struct hf_status *status);
+char *hf_status_prometheus(const struct hf_status *status);
 
 #endif

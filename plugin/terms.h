@@ -27,6 +27,7 @@ enum hf_reason {
     HF_BY_OVERRIDE = 3,
     HF_BY_SWITCH = 4 /* enabled = off */
 };
+#define HF_REASONS 5
 
 /* How a request ended. */
 enum hf_outcome {
@@ -42,6 +43,7 @@ enum hf_outcome {
     HF_OUTCOME_REFUSED = 9,
     HF_OUTCOME_OTHER = 10
 };
+#define HF_OUTCOMES 11
 
 /* The word for it in status, logs and errors: "fresh", "override", "timeout". Never NULL. */
 const char *hf_state_name(enum hf_state state);

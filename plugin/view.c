@@ -4,6 +4,8 @@
  */
 #include "plugin/block.h"
 
+#include <string.h>
+
 static void copy_locked(struct hf_host_entry *entry, struct hf_view *view)
 {
     view->key = entry->key;
@@ -11,8 +13,10 @@ static void copy_locked(struct hf_host_entry *entry, struct hf_view *view)
     view->sent = entry->sent;
     view->on = entry->on;
     view->requests = entry->requests;
+    view->not_modified = entry->not_modified;
     view->failed = entry->failed;
     view->references = (uint32_t)(HF_LOAD(entry->word) & HF_HOST_REFERENCES);
+    memcpy(view->message, entry->message, sizeof(view->message));
 }
 
 bool hf_registry_view(
@@ -49,6 +53,16 @@ bool hf_registry_view_connection(
     }
     hf_registry_unlock(registry);
     return there;
+}
+
+struct hf_totals hf_registry_totals(struct hf_registry *registry)
+{
+    struct hf_totals totals;
+
+    hf_registry_lock(registry);
+    totals = hf_registry_block(registry)->totals;
+    hf_registry_unlock(registry);
+    return totals;
 }
 
 uint32_t hf_registry_slots(struct hf_registry *registry)

@@ -21,10 +21,9 @@ static bool prepare(struct hf_worker *worker)
     bool stopping, complained = false;
 
     do {
-        refresher = hf_refresher_create(
-            worker->registry, worker->settings, worker->log, worker->user_agent);
+        refresher = hf_refresher_create(&worker->parts);
         if (refresher == NULL && !complained)
-            hf_log_line(worker->log, HF_ERROR,
+            hf_log_line(worker->parts.log, HF_ERROR,
                 "the worker cannot start for want of memory or descriptors; all answers stay as "
                 "they are, and it is tried every %d s",
                 PAUSE_S);
@@ -78,14 +77,10 @@ static int start_locked(struct hf_worker *worker)
     return error;
 }
 
-void hf_worker_open(struct hf_worker *worker, struct hf_registry *registry,
-    const struct hf_settings *settings, const struct hf_log *log, const char *user_agent)
+void hf_worker_open(struct hf_worker *worker, const struct hf_refresher_parts *parts)
 {
     pthread_mutex_lock(&worker->mutex);
-    worker->registry = registry;
-    worker->settings = settings;
-    worker->log = log;
-    worker->user_agent = user_agent;
+    worker->parts = *parts;
     worker->state = worker->exiting ? HF_WORKER_CLOSED : HF_WORKER_IDLE;
     worker->retry_ms = HF_NEVER;
     pthread_mutex_unlock(&worker->mutex);
@@ -99,7 +94,7 @@ static int kick_locked(struct hf_worker *worker)
 
     if (worker->refresher != NULL)
         hf_refresher_kick(worker->refresher);
-    if (worker->state != HF_WORKER_IDLE || !hf_settings_asks(worker->settings))
+    if (worker->state != HF_WORKER_IDLE || !hf_settings_asks(worker->parts.settings))
         return 0;
     error = start_locked(worker);
     worker->retry_ms = error == 0 ? HF_NEVER : hf_clock_ms() + PAUSE_S * 1000;
@@ -113,7 +108,7 @@ void hf_worker_kick(struct hf_worker *worker)
 
     pthread_mutex_lock(&worker->mutex);
     error = kick_locked(worker);
-    log = worker->log;
+    log = worker->parts.log;
     pthread_mutex_unlock(&worker->mutex);
     if (error != 0)
         hf_log_line(log, HF_ERROR,

@@ -31,11 +31,7 @@ struct hf_worker {
     bool exiting;
     _Atomic int64_t
         retry_ms; /* the system refused a thread: kick again then; HF_NEVER: it did not */
-    /* What the refresher is made of; borrowed from open to stop. */
-    struct hf_registry *registry;
-    const struct hf_settings *settings;
-    const struct hf_log *log;
-    const char *user_agent;
+    struct hf_refresher_parts parts; /* what they point to is borrowed from open to stop */
 };
 
 #define HF_WORKER_INITIALIZER \
@@ -45,8 +41,7 @@ struct hf_worker {
     }
 
 /* Allows the worker to start. Only while CLOSED. */
-void hf_worker_open(struct hf_worker *worker, struct hf_registry *registry,
-    const struct hf_settings *settings, const struct hf_log *log, const char *user_agent);
+void hf_worker_open(struct hf_worker *worker, const struct hf_refresher_parts *parts);
 
 /* There is something to do. Starts the thread if it does not run. Any thread; does not wait. Where
  * the system refuses a thread, that is logged once, and it is overdue five seconds later. */
