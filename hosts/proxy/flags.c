@@ -136,13 +136,11 @@ bool hf_flags_enabled(hf_conn conn, const struct hf_config_upstream *upstream)
 }
 
 /* The text may grow between the two calls: then once more. */
-char *hf_flags_status(void)
+static char *ask_status(int32_t format)
 {
     char *text = NULL;
     size_t needed = 0, size;
 
-    if (!loader.plugin || !HF_HAS(loader.plugin, status))
-        return strdup("{}");
     do {
         char *grown;
 
@@ -153,9 +151,27 @@ char *hf_flags_status(void)
             return NULL;
         }
         text = grown;
-        needed = loader.plugin->status(HF_STATUS_JSON, text, size);
+        *text = '\0';
+        needed = loader.plugin->status(format, text, size);
     } while (needed >= size);
     return text;
+}
+
+char *hf_flags_status(int32_t format)
+{
+    static const char *const nothing[] = {
+        [HF_STATUS_JSON] = "{}",
+        [HF_STATUS_PROMETHEUS] = "# no plugin is loaded, or it has no status in this form\n",
+    };
+    char *text = NULL;
+
+    if (loader.plugin && HF_HAS(loader.plugin, status)) {
+        text = ask_status(format);
+        if (!text || *text)
+            return text;
+    }
+    free(text);
+    return strdup(nothing[format]);
 }
 
 void hf_flags_unload(void)

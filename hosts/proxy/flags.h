@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hosts/proxy/config.h"
 
@@ -43,9 +44,9 @@ void hf_flags_disconnect(hf_conn conn);
 /* Whether the upstream's telemetry flag is on. Never waits. */
 bool hf_flags_enabled(hf_conn conn, const struct hf_config_upstream *upstream);
 
-/* The plugin's status as JSON, for the caller to free. "{}" where there is none to ask; NULL: no
- * memory. */
-char *hf_flags_status(void);
+/* The plugin's status in a format (HF_STATUS_), for the caller to free. Where there is no plugin, or
+ * it has no such status: "{}", or a comment line for Prometheus. NULL: no memory. */
+char *hf_flags_status(int32_t format);
 
 /* Ends the plugin. Does nothing when none is loaded. */
 void hf_flags_unload(void);

@@ -21,12 +21,19 @@
 #include "hosts/proxy/ration.h"
 
 enum { BACKLOG = 16, MAX_ANSWERS = 16, ANSWER_MS = 5000, REFUSALS_MS = 60000 };
+enum { LINE_SIZE = 64, NO_OTHERS_MASK = 0117 /* leaves a mode of 0660 */ };
 
+static const char not_understood[] =
+    "unknown request; expected a line that says json or prometheus (an empty one: json)\n";
+
+/* A client: first its request is read, then it is answered. */
 struct answer {
     uv_pipe_t pipe;
     uv_write_t request;
+    char line[LINE_SIZE]; /* what the client has sent so far */
+    size_t line_length;
     char *text; /* NULL: not answered */
-    uint64_t end_ms; /* of the loop's clock: when the time to read it is over */
+    uint64_t end_ms; /* of the loop's clock: when the time to ask and to read is over */
     struct answer *prev, *next;
 };
 
@@ -74,16 +81,79 @@ static void on_overdue(uv_timer_t *timer)
         uv_timer_start(timer, on_overdue, answer->end_ms - now_ms, 0);
 }
 
-static int send_answer(struct answer *answer)
+static void fail(struct answer *answer, int status)
+{
+    char more[HF_RATION_SIZE];
+
+    if (hf_ration_take(&failures, HF_RATION_MS, more))
+        hf_log(
+            HF_LOG_WARNING, "the status socket could not answer: %s%s", uv_strerror(status), more);
+    end(answer);
+}
+
+/* Sends the status, or the sentence where format is negative. */
+static int send_answer(struct answer *answer, int32_t format)
 {
     uv_buf_t buffers[2];
 
-    answer->text = hf_flags_status();
+    answer->text = format < 0 ? strdup(not_understood) : hf_flags_status(format);
     if (!answer->text)
         return UV_ENOMEM;
     buffers[0] = uv_buf_init(answer->text, (unsigned)strlen(answer->text));
     buffers[1] = uv_buf_init((char *)"\n", 1);
-    return uv_write(&answer->request, (uv_stream_t *)&answer->pipe, buffers, 2, on_written);
+    return uv_write(&answer->request, (uv_stream_t *)&answer->pipe, buffers,
+        format == HF_STATUS_JSON ? 2 : 1, on_written);
+}
+
+/* What the line asks for, HF_STATUS_; -1: nothing that we know. */
+static int32_t format_of(const struct answer *answer)
+{
+    static const struct {
+        const char *word;
+        int32_t format;
+    } formats[] = {
+        {"", HF_STATUS_JSON}, {"json", HF_STATUS_JSON}, {"prometheus", HF_STATUS_PROMETHEUS}};
+    size_t length = answer->line_length;
+
+    if (length > 0 && answer->line[length - 1] == '\r')
+        length--;
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+        if (length == strlen(formats[i].word) && memcmp(answer->line, formats[i].word, length) == 0)
+            return formats[i].format;
+    return -1;
+}
+
+/* Room for what is still missing of a line that is not too long. */
+static void on_room(uv_handle_t *pipe, size_t suggested, uv_buf_t *buffer)
+{
+    struct answer *answer = pipe->data;
+
+    (void)suggested;
+    *buffer = uv_buf_init(
+        answer->line + answer->line_length, (unsigned)(LINE_SIZE - answer->line_length));
+}
+
+/* A request is complete with its newline, with the end of input, or when it is too long for one. */
+static void on_request(uv_stream_t *pipe, ssize_t got, const uv_buf_t *buffer)
+{
+    struct answer *answer = pipe->data;
+    char *newline = got > 0 ? memchr(buffer->base, '\n', (size_t)got) : NULL;
+    int status;
+
+    if (got < 0 && got != UV_EOF) {
+        end(answer);
+        return;
+    }
+    if (newline)
+        answer->line_length = (size_t)(newline - answer->line);
+    else if (got > 0)
+        answer->line_length += (size_t)got;
+    if (!newline && got != UV_EOF && answer->line_length < LINE_SIZE)
+        return;
+    uv_read_stop(pipe);
+    status = send_answer(answer, format_of(answer));
+    if (status != 0)
+        fail(answer, status);
 }
 
 static struct answer *begin(uv_loop_t *loop)
@@ -106,7 +176,7 @@ static void refuse(struct answer *answer)
 
     if (hf_ration_take(&refusals, REFUSALS_MS, more))
         hf_log(HF_LOG_WARNING,
-            "the status socket refuses a client: %d others have not read their answers yet%s",
+            "the status socket refuses a client: %d others have not asked or read yet%s",
             MAX_ANSWERS, more);
     end(answer);
 }
@@ -114,7 +184,6 @@ static void refuse(struct answer *answer)
 static void on_connection(uv_stream_t *listening, int status)
 {
     struct answer *answer = begin(listening->loop);
-    char more[HF_RATION_SIZE];
 
     if (status == 0)
         status = uv_accept(listening, (uv_stream_t *)&answer->pipe);
@@ -123,13 +192,9 @@ static void on_connection(uv_stream_t *listening, int status)
         return;
     }
     if (status == 0)
-        status = send_answer(answer);
-    if (status == 0)
-        return;
-    if (hf_ration_take(&failures, HF_RATION_MS, more))
-        hf_log(
-            HF_LOG_WARNING, "the status socket could not answer: %s%s", uv_strerror(status), more);
-    end(answer);
+        status = uv_read_start((uv_stream_t *)&answer->pipe, on_room, on_request);
+    if (status != 0)
+        fail(answer, status);
 }
 
 /* Whether a process answers on the socket at that path. */
@@ -168,6 +233,17 @@ static int make_room(const char *path, char *error, size_t error_size)
     return HF_OK;
 }
 
+/* The socket gets its mode as it is created: no client can be earlier than a chmod. There is no
+ * other thread yet that the mask could matter to. */
+static int bind_for_group(const char *path)
+{
+    mode_t mask = umask(NO_OTHERS_MASK);
+    int status = uv_pipe_bind(&server, path);
+
+    umask(mask);
+    return status;
+}
+
 int hf_status_open(uv_loop_t *loop, const char *path, char *error, size_t error_size)
 {
     int status;
@@ -177,7 +253,7 @@ int hf_status_open(uv_loop_t *loop, const char *path, char *error, size_t error_
     uv_pipe_init(loop, &server, 0);
     uv_timer_init(loop, &overdue);
     is_open = true;
-    status = uv_pipe_bind(&server, path);
+    status = bind_for_group(path);
     if (status == 0)
         status = uv_listen((uv_stream_t *)&server, BACKLOG, on_connection);
     if (status == 0)

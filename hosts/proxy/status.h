@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * status.h: a Unix socket that tells what the plugin knows: each connection gets the plugin's
- * status as JSON and a newline, and is closed. Whoever does not read is no burden for long: at most
- * 16 answers are under way, each for 5 s; further clients are closed without one.
+ * status.h: a Unix socket that tells what the plugin knows. A client sends one line that says in
+ * which form, gets the answer, and the connection is closed:
  *
- *     socat - UNIX-CONNECT:/run/hostflags-host.sock
+ *     json            the plugin's status as JSON, and a newline; also for an empty line, or none
+ *     prometheus      the same for Prometheus to scrape
+ *     anything else   a sentence that says what is valid; so does a line of 64 bytes or more
+ *
+ *     echo prometheus | socat -t 5 - UNIX-CONNECT:/run/hostflags-host.sock
+ *
+ * Whoever does not ask or does not read is no burden for long: at most 16 clients are served at a
+ * time, each for 5 s; further ones are closed without an answer. The socket has the mode 0660: the
+ * proxy's user and group may connect. To let somebody else in, make the socket in a directory whose
+ * set-group-ID bit gives it another group.
  *
  * Main thread.
  */

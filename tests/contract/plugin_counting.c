@@ -181,6 +181,8 @@ static size_t status(int32_t format, char *buf, size_t size)
 {
     size_t length = 0;
 
+    if (format == HF_STATUS_PROMETHEUS)
+        return add(buf, size, 0, "counting_hosts %d\n", counting.host_count);
     if (format != HF_STATUS_JSON)
         return 0;
     pthread_mutex_lock(&counting.lock);

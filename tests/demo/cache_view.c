@@ -23,7 +23,8 @@ static char *read_all(const char *path)
         return NULL;
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     text = malloc(room);
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+        send(fd, "json\n", 5, MSG_NOSIGNAL) == 5) {
         while (text != NULL && (got = read(fd, text + length, room - length - 1)) > 0) {
             length += (size_t)got;
             if (length == room - 1)

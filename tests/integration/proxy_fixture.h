@@ -179,24 +179,43 @@ FIXTURE uint16_t proxy_port(struct proxy *proxy, const char *upstream)
     return (uint16_t)port;
 }
 
-/* What the status socket says, for the caller to free; NULL: nobody answers. */
-FIXTURE char *proxy_status(struct proxy *proxy)
+/* A connection to the status socket that has sent a request; -1: impossible. */
+FIXTURE int proxy_ask(struct proxy *proxy, const char *request)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = 0, size = 65536;
-    char *text = calloc(1, size);
-    ssize_t got = -1;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", proxy->socket);
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-        while ((got = read(fd, text + length, size - 1 - length)) > 0)
-            length += (size_t)got;
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
+        send(fd, request, strlen(request), MSG_NOSIGNAL); /* it may be closed: reading tells */
+        return fd;
+    }
     close(fd);
+    return -1;
+}
+
+/* All that the socket answers to a request, for the caller to free; NULL: nothing. */
+FIXTURE char *proxy_answer(struct proxy *proxy, const char *request)
+{
+    size_t length = 0, size = 65536;
+    char *text = calloc(1, size);
+    int fd = proxy_ask(proxy, request);
+    ssize_t got;
+
+    while (fd >= 0 && (got = read(fd, text + length, size - 1 - length)) > 0)
+        length += (size_t)got;
+    if (fd >= 0)
+        close(fd);
     if (length > 0)
         return text;
     free(text);
     return NULL;
+}
+
+/* The status as JSON, for the caller to free; NULL: nobody answers. */
+FIXTURE char *proxy_status(struct proxy *proxy)
+{
+    return proxy_answer(proxy, "json\n");
 }
 
 FIXTURE int64_t json_int(struct json_object *object, const char *member)

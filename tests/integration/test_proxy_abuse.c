@@ -82,26 +82,13 @@ static void test_broken_log(void)
     check_start("exec 3<>\"$2\" 2>\"$2\" 3>&-", NULL);
 }
 
-/* A connection to the status socket; -1: impossible. */
-static int ask_status(struct proxy *proxy)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", proxy->socket);
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
 /* How much the status is; 0: no answer. */
 static size_t status_length(struct proxy *proxy)
 {
     char bytes[4096];
     size_t length = 0;
     ssize_t got;
-    int fd = ask_status(proxy);
+    int fd = proxy_ask(proxy, "json\n");
 
     while ((got = read(fd, bytes, sizeof(bytes))) > 0)
         length += (size_t)got;
@@ -148,7 +135,7 @@ static void check_deaf_clients(struct proxy *proxy)
     for (int i = 0; i < CLIENTS; i++) {
         char byte;
 
-        fds[i] = ask_status(proxy);
+        fds[i] = proxy_ask(proxy, "json\n");
         CHECK(HF_WAIT_UNTIL(recv(fds[i], &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0, BOUND_MS));
         refused += recv(fds[i], &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
     }
