@@ -44,8 +44,8 @@ void hf_flags_disconnect(hf_conn conn);
 /* Whether the upstream's telemetry flag is on. Never waits. */
 bool hf_flags_enabled(hf_conn conn, const struct hf_config_upstream *upstream);
 
-/* The plugin's status in a format (HF_STATUS_), for the caller to free. Where there is no plugin, or
- * it has no such status: "{}", or a comment line for Prometheus. NULL: no memory. */
+/* The plugin's status in a format (HF_STATUS_), for the caller to free. Where there is no plugin,
+ * or it has no such status: "{}", or a comment line for Prometheus. NULL: no memory. */
 char *hf_flags_status(int32_t format);
 
 /* Ends the plugin. Does nothing when none is loaded. */

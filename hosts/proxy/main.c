@@ -18,7 +18,15 @@
  *     pool.c relay.c listener.c telemetry.c status.c ration.c    the rest of the proxy
  *     config.c config_keys.c ini.c value.c nearest.c    its configuration file
  *
- * This file: the command line, and what is around the running proxy.
+ * Beside the proxy the program has commands for its operator, which talk to a running one:
+ *
+ *     command_status.c command_top.c    one file for each
+ *     status_client.c    asks the socket that status.c serves
+ *     status_view.c status_table.c    from its JSON to a table
+ *     options.c terminal.c    command lines; a screen to draw on
+ *
+ * This file: the table of commands, the proxy's own command line, and what is around the running
+ * proxy.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -28,10 +36,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "hosts/proxy/command_status.h"
+#include "hosts/proxy/command_top.h"
 #include "hosts/proxy/config.h"
 #include "hosts/proxy/flags.h"
 #include "hosts/proxy/log.h"
-#include "hosts/proxy/nearest.h"
+#include "hosts/proxy/options.h"
 #include "hosts/proxy/proxy.h"
 
 enum { ERROR_SIZE = 1024 };
@@ -40,6 +50,10 @@ static const char help[] =
     "hostflags-host is a small TCP pooling proxy: a reference for loading the hostflags plugin.\n"
     "\n"
     "Usage: hostflags-host [--check-config] --config FILE\n"
+    "       hostflags-host status|top (--config FILE | --socket PATH)\n"
+    "\n"
+    "  status              shows what the plugin of a running proxy knows; status --help\n"
+    "  top                 the same, drawn again each second; top --help\n"
     "\n"
     "  -c, --config FILE   the configuration file (also without --config)\n"
     "      --check-config  read the file, start and end the plugin, say what is wrong\n"
@@ -53,7 +67,8 @@ static const char help[] =
     "  log_level = info          ; error, warning, info, debug; the log goes to stderr\n"
     "  telemetry = -             ; where telemetry lines go: a file, - (stdout), stderr\n"
     "  telemetry_flag = NAME     ; the flag that switches them; default: the plugin's first\n"
-    "  status_socket = PATH      ; a Unix socket that tells the plugin's status; default: none\n"
+    "  status_socket = PATH      ; a Unix socket for `status` and `top`, for this user and group\n"
+    "                            ; only; default: none\n"
     "  connect_timeout = 10s     ; for an upstream connection\n"
     "  half_close_timeout = 1min ; how long a half-closed session may be silent\n"
     "  drain_timeout = 30s       ; how long sessions may go on after SIGTERM\n"
@@ -78,62 +93,17 @@ struct options {
     bool check, show_help, show_version;
 };
 
-static int usage_error(const char *what, const char *argument)
-{
-    fprintf(stderr, "hostflags-host: %s `%s`; --help lists the options\n", what, argument);
-    return HF_E_INVALID;
-}
-
-static int unknown_option(const char *argument)
-{
-    static const char *const words[] = {"--config", "--check-config", "--help", "--version", NULL};
-    const char *nearest = hf_nearest_word(argument, words);
-
-    if (!nearest)
-        return usage_error("unknown option", argument);
-    fprintf(stderr, "hostflags-host: unknown option `%s`; did you mean `%s`?\n", argument, nearest);
-    return HF_E_INVALID;
-}
-
-static int set_config(struct options *options, const char *path)
-{
-    if (options->config)
-        return usage_error("a second configuration file", path);
-    options->config = path;
-    return HF_OK;
-}
-
-/* Takes one option and its argument; *at is moved to the last word that was used. */
-static int take_option(struct options *options, char **argv, int *at)
-{
-    const char *word = argv[*at];
-
-    if (strcmp(word, "--config") == 0 || strcmp(word, "-c") == 0) {
-        if (!argv[*at + 1])
-            return usage_error("a file name is missing after", word);
-        return set_config(options, argv[++*at]);
-    }
-    if (strncmp(word, "--config=", 9) == 0)
-        return set_config(options, word + 9);
-    if (strcmp(word, "--check-config") == 0)
-        options->check = true;
-    else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
-        options->show_help = true;
-    else if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
-        options->show_version = true;
-    else if (*word == '-')
-        return unknown_option(word);
-    else
-        return set_config(options, word);
-    return HF_OK;
-}
-
 static int read_options(struct options *options, char **argv)
 {
-    int result = HF_OK;
+    const struct hf_option table[] = {
+        {"--config", "-c", .value = &options->config, .what = "configuration file", .bare = true},
+        {"--check-config", .flag = &options->check},
+        {"--help", "-h", .flag = &options->show_help},
+        {"--version", "-V", .flag = &options->show_version},
+        {NULL},
+    };
+    int result = hf_options_read(table, argv);
 
-    for (int at = 1; result == HF_OK && argv[at]; at++)
-        result = take_option(options, argv, &at);
     if (result == HF_OK && !options->config && !options->show_help && !options->show_version) {
         fputs("hostflags-host: no configuration file; expected --config FILE (--help says more)\n",
             stderr);
@@ -227,14 +197,25 @@ static void open_standard_descriptors(void)
         close(fd);
 }
 
+/* What the first word may be instead of an option: what else the program does. */
+static const struct {
+    const char *word;
+    int (*run)(char **argv); /* the words after it, NULL-terminated; the exit status */
+} commands[] = {
+    {"status", hf_status_command},
+    {"top", hf_top_command},
+};
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
 
-    (void)argc;
     signal(SIGPIPE, SIG_IGN); /* also whoever reads the log may leave */
     open_standard_descriptors();
-    if (read_options(&options, argv) != HF_OK)
+    for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(argv[1], commands[i].word) == 0)
+            return commands[i].run(argv + 2);
+    if (read_options(&options, argc > 0 ? argv + 1 : argv) != HF_OK)
         return 1;
     if (options.show_help)
         return fputs(help, stdout) < 0;

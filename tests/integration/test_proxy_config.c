@@ -368,7 +368,7 @@ static void test_command_line(void)
     COMMAND(1, "unknown option `--confg`; did you mean `--config`?", "--confg", "a");
     COMMAND(1, "unknown option `--frobnicate`; --help lists the options", "--frobnicate");
     COMMAND(1, "unknown option `-x`", "-x");
-    COMMAND(1, "a file name is missing after `--config`", "--config");
+    COMMAND(1, "a configuration file is missing after `--config`", "--config");
     COMMAND(1, "a second configuration file `b`", "a", "b");
     COMMAND(0, "Usage: hostflags-host [--check-config] --config FILE", "--help");
     COMMAND(0, "half_close_timeout = 1min", "-h");
