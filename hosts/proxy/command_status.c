@@ -115,10 +115,10 @@ int hf_status_command(char **argv)
     const struct hf_option options[] = {
         {"--config", "-c", .value = &request.config, .what = "configuration file"},
         {"--socket", "-s", .value = &request.socket, .what = "socket"},
-        {"--json", .flag = &request.json},
-        {"--prometheus", .flag = &request.prometheus},
+        {.name = "--json", .flag = &request.json},
+        {.name = "--prometheus", .flag = &request.prometheus},
         {"--help", "-h", .flag = &request.help},
-        {NULL},
+        {.name = NULL},
     };
     char *path;
     int status;

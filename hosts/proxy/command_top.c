@@ -173,7 +173,7 @@ int hf_top_command(char **argv)
         {"--config", "-c", .value = &config, .what = "configuration file"},
         {"--socket", "-s", .value = &socket, .what = "socket"},
         {"--help", "-h", .flag = &show_help},
-        {NULL},
+        {.name = NULL},
     };
     char *path;
     int status;

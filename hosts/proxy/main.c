@@ -97,10 +97,10 @@ static int read_options(struct options *options, char **argv)
 {
     const struct hf_option table[] = {
         {"--config", "-c", .value = &options->config, .what = "configuration file", .bare = true},
-        {"--check-config", .flag = &options->check},
+        {.name = "--check-config", .flag = &options->check},
         {"--help", "-h", .flag = &options->show_help},
         {"--version", "-V", .flag = &options->show_version},
-        {NULL},
+        {.name = NULL},
     };
     int result = hf_options_read(table, argv);
 

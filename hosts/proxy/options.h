@@ -7,7 +7,7 @@
  *     const struct hf_option options[] = {
  *         {"--config", "-c", .value = &config, .what = "file name"},
  *         {"--help", "-h", .flag = &help},
- *         {NULL},
+ *         {.name = NULL},
  *     };
  *
  *     if (hf_options_read(options, argv + 1) != HF_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * test_status_live.c: `hostflags-host status` and `top` with the real plugin in a running proxy, and
- * a flag service that fails and recovers.
+ * test_status_live.c: `hostflags-host status` and `top` with the real plugin in a running proxy,
+ * and a flag service that fails and recovers.
  */
 #include "tests/integration/proxy_fixture.h"
 
@@ -96,6 +96,7 @@ static bool shows(struct world *world, const char *host, const char *references,
 static void test_states(void)
 {
     struct world world;
+    char *table;
 
     if (!world_start(&world))
         return;
@@ -104,6 +105,9 @@ static void test_states(void)
     hf_flag_service_set_status(world.service, 503);
     CHECK(HF_WAIT_UNTIL(shows(&world, "one.test", " 4 ", " stale ", " http 503"), BOUND_MS));
     CHECK(HF_WAIT_UNTIL(shows(&world, "two.test:8443", " 2 ", " stale ", " http 503"), BOUND_MS));
+    table = status_of(&world, NULL);
+    CHECK_STR_CONTAINS(table, "http 503\n    503: "); /* and below it, in words */
+    free(table);
     hf_flag_service_set_status(world.service, 200);
     CHECK(HF_WAIT_UNTIL(shows(&world, "one.test", " 4 ", " fresh ", " -"), 3 * BOUND_MS));
     CHECK(proxy_reload(&world.proxy, RELOADED));
@@ -121,10 +125,9 @@ static void test_summary(void)
     CHECK(HF_WAIT_UNTIL(shows(&world, "two.test:8443", " 2 ", " fresh ", " -"), BOUND_MS));
     CHECK(HF_WAIT_UNTIL(shows(&world, "one.test", " 4 ", " fresh ", " -"), BOUND_MS));
     table = status_of(&world, NULL);
-    CHECK_STR_CONTAINS(table, "\n\nconnections 6");
-    CHECK_STR_CONTAINS(table, ", hosts 2");
-    CHECK_STR_CONTAINS(table, ", rejected 0");
-    CHECK_STR_CONTAINS(table, "\nrequests: ");
+    CHECK_STR_CONTAINS(
+        table, "\n\nconnections 6/65536, hosts 2/1024, rejected 0, evictions 0\nrequests: ok ");
+    CHECK_STR_CONTAINS(table, "; 304s: 0\n");
     free(table);
     world_stop(&world);
 }
@@ -145,6 +148,8 @@ static void test_raw(void)
     json_object_put(status);
     free(text);
     text = status_of(&world, "--prometheus");
+    CHECK_STR_CONTAINS(text, "\nhostflags_connections 6\n");
+    CHECK_STR_CONTAINS(text, "\nhostflags_host_references{scheme=\"https\",host=\"one.test\",");
     CHECK(*text == '#' && text[strlen(text) - 1] == '\n' && text[strlen(text) - 2] != '\n');
     free(text);
     world_stop(&world);
