@@ -3,15 +3,17 @@
  * completion.c: what the end of a request changes.
  *
  * It counts only if no later request was started for the slot (`attempt`). Its values land only in
- * the life it was started for (`generation`); its backoff belongs to the key and counts in any life.
+ * the life it was started for (`generation`); its backoff belongs to the key and counts in any
+ * life.
  *
- *     200 that was understood   its values and its ETag replace those at hand; failures end
- *     304 to our own ETag       the values at hand are fresh for the TTL of their 200; failures end
- *     304 to anything else      its ETag, if any, is no good: asked once more, at once, without one;
- *                               the second time in a row, or among failures, it is a failure
- *     401, 403, 404             a failure; asked again after 15 min, or when the token has changed
- *     429, 503 with Retry-After a failure; not before that time, and nobody may shorten it
- *     anything else             a failure: backoff
+ *     200, understood      its values and its ETag replace those at hand; failures end
+ *     304 to our own ETag  the values at hand are fresh for the TTL of their 200; failures end
+ *     304 to no ETag       asked once more, at once; the second time in a row, or among failures,
+ *                          it is a failure like others
+ *     401, 403, 404        a failure; asked again after 15 min, or when the token has changed
+ *     429, 503, each with Retry-After
+ *                          a failure; not before that time, and nobody may shorten it
+ *     anything else        a failure: backoff
  *
  * No failure touches the values or their ETag.
  */

@@ -112,6 +112,12 @@ int hf_flags_reload(
     return HF_OK;
 }
 
+bool hf_flags_knows(const char *name)
+{
+    return !loader.plugin || !HF_HAS(loader.plugin, flag_index) ||
+        loader.plugin->flag_index(name) >= 0;
+}
+
 hf_conn hf_flags_connect(const struct hf_config_upstream *upstream)
 {
     struct hf_upstream facts = {

@@ -34,6 +34,9 @@ int hf_flags_resolve(struct hf_config *config, char *error, size_t error_size)
 int hf_flags_reload(const struct hf_config *old, const struct hf_config *config, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
+/* Whether the plugin has a flag of that name, or cannot say. */
+bool hf_flags_knows(const char *name);
+
 /* A reference for a connection to that upstream that has just been established. HF_NO_CONN: the
  * plugin refused it, and has said why in the log; the connection itself goes on. */
 hf_conn hf_flags_connect(const struct hf_config_upstream *upstream);

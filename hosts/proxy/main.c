@@ -18,9 +18,10 @@
  *     pool.c relay.c listener.c telemetry.c status.c ration.c    the rest of the proxy
  *     config.c config_keys.c ini.c value.c nearest.c    its configuration file
  *
- * Beside the proxy the program has commands for its operator, which talk to a running one:
+ * Beside the proxy the program has commands for its operator. status and top talk to a running
+ * proxy; check is a proxy of one connection itself:
  *
- *     command_status.c command_top.c    one file for each
+ *     command_status.c command_top.c command_check.c    one file for each
  *     status_client.c    asks the socket that status.c serves
  *     status_view.c status_table.c    from its JSON to a table
  *     options.c terminal.c    command lines; a screen to draw on
@@ -36,6 +37,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "hosts/proxy/command_check.h"
 #include "hosts/proxy/command_status.h"
 #include "hosts/proxy/command_top.h"
 #include "hosts/proxy/config.h"
@@ -51,9 +53,11 @@ static const char help[] =
     "\n"
     "Usage: hostflags-host [--check-config] --config FILE\n"
     "       hostflags-host status|top (--config FILE | --socket PATH)\n"
+    "       hostflags-host check UPSTREAM [--flag NAME] --config FILE\n"
     "\n"
     "  status              shows what the plugin of a running proxy knows; status --help\n"
     "  top                 the same, drawn again each second; top --help\n"
+    "  check               asks one flag service once and says what is wrong; check --help\n"
     "\n"
     "  -c, --config FILE   the configuration file (also without --config)\n"
     "      --check-config  read the file, start and end the plugin, say what is wrong\n"
@@ -204,6 +208,7 @@ static const struct {
 } commands[] = {
     {"status", hf_status_command},
     {"top", hf_top_command},
+    {"check", hf_check_command},
 };
 
 int main(int argc, char **argv)

@@ -68,7 +68,7 @@ static struct hf_status_counts counts_of(struct json_object *object, const char 
     return counts;
 }
 
-static void count_flags(struct json_object *object, struct hf_status_host *host)
+static void read_flags(struct json_object *object, struct hf_status_host *host)
 {
     struct json_object *flags = member(object, "flags", json_type_object);
 
@@ -77,9 +77,14 @@ static void count_flags(struct json_object *object, struct hf_status_host *host)
         return;
     json_object_object_foreach(flags, name, flag)
     {
-        (void)name;
-        host->flag_count++;
-        host->flags_on += json_object_get_boolean(member(flag, "enabled", json_type_boolean));
+        struct hf_status_flag *read;
+
+        host->flags = hf_memory_grow(host->flags, (size_t)host->flag_count, sizeof(*read));
+        read = &host->flags[host->flag_count++];
+        read->name = copy_clean(name);
+        read->reason = text_of(flag, "reason");
+        read->enabled = json_object_get_boolean(member(flag, "enabled", json_type_boolean));
+        host->flags_on += read->enabled;
     }
 }
 
@@ -103,7 +108,7 @@ static struct hf_status_host read_host(struct json_object *object)
         .http_status = number_of(object, "http_status"),
     };
 
-    count_flags(object, &host);
+    read_flags(object, &host);
     return host;
 }
 
@@ -193,6 +198,11 @@ void hf_status_view_free(struct hf_status_view *view)
         free(host->state);
         free(host->last_error);
         free(host->last_message);
+        for (int64_t j = 0; j < host->flag_count; j++) {
+            free(host->flags[j].name);
+            free(host->flags[j].reason);
+        }
+        free(host->flags);
     }
     free(view->hosts);
     free(view->version);

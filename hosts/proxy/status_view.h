@@ -27,11 +27,17 @@ struct hf_status_counts {
     size_t count;
 };
 
+struct hf_status_flag {
+    char *name, *reason;
+    bool enabled;
+};
+
 /* Strings are never NULL. */
 struct hf_status_host {
     char *scheme, *host, *org_id, *state, *last_error, *last_message;
     int64_t port, references, age_ms, ttl_ms, next_refresh_ms; /* as in the JSON */
     int64_t requests, not_modified, failures, http_status;
+    struct hf_status_flag *flags; /* in the order of the JSON */
     int64_t flags_on, flag_count; /* HF_ABSENT: the host has no flags member */
 };
 

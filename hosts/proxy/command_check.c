@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * command_check.c: see command_check.h. The plugin does the asking, as in a running proxy: one
+ * connection makes the one request, and the plugin's own status says how it ended. It is ended
+ * before it could ask again.
+ */
+#include "hosts/proxy/command_check.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "hosts/proxy/config.h"
+#include "hosts/proxy/flags.h"
+#include "hosts/proxy/log.h"
+#include "hosts/proxy/memory.h"
+#include "hosts/proxy/options.h"
+#include "hosts/proxy/status_view.h"
+
+enum { ON = 0, OFF = 1, UNKNOWN = 2, FAILED = 3 };
+enum { ERROR_SIZE = 1024, POLL_MS = 10, LONGEST_MS = 310000 /* request_timeout is at most 5min */ };
+
+static const char help[] =
+    "Asks the flag service of one upstream once, with the settings of FILE, and says what came of "
+    "it.\n"
+    "\n"
+    "Usage: hostflags-host check UPSTREAM [--flag NAME] [--org-id N] --config FILE\n"
+    "\n"
+    "  UPSTREAM            the NAME of a section [upstream:NAME], or a host as the plugin knows "
+    "it:\n"
+    "                      db.example.com, db.example.com:8443, https://db.example.com\n"
+    "  -c, --config FILE   the proxy's configuration file\n"
+    "  -f, --flag NAME     the flag for the exit status; default: telemetry_flag of the upstream "
+    "or\n"
+    "                      of [proxy], or the plugin's first flag\n"
+    "      --org-id N      instead of the upstream's org_id\n"
+    "  -h, --help          this text\n"
+    "\n"
+    "Exit status: 0 the flag is on, 1 it is off, 2 unknown (the service did not send it, or "
+    "nothing\n"
+    "is asked), 3 an error: the reason is on stderr, or in the line \"problem\".\n";
+
+struct request {
+    const char *upstream, *config, *flag, *org_id;
+    bool help;
+};
+
+static void print_problem(void *ctx, const char *sentence)
+{
+    (void)ctx;
+    fprintf(stderr, "hostflags-host: %s\n", sentence);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- what is asked ---- */
+
+/* The first connection is to make the request, whatever the file says. */
+static void ask_at_once(struct hf_config_plugin *plugin)
+{
+    struct hf_setting *setting = plugin->settings;
+    size_t left = plugin->setting_count;
+
+    while (left > 0 && strcmp(setting->key, "prefetch") != 0) {
+        setting++;
+        left--;
+    }
+    if (left > 0) {
+        free((char *)setting->value);
+    } else {
+        plugin->settings =
+            hf_memory_grow(plugin->settings, plugin->setting_count, sizeof(*setting));
+        setting = &plugin->settings[plugin->setting_count++];
+        setting->key = hf_memory_copy("prefetch");
+    }
+    setting->value = hf_memory_copy("on");
+}
+
+/* The upstream of the command line, and the flag that decides. Strings are borrowed. */
+static struct hf_config_upstream choose(
+    const struct hf_config *config, const struct request *request, const char **flag)
+{
+    const struct hf_config_upstream *found = hf_config_find(config, request->upstream);
+    struct hf_config_upstream upstream = {
+        .host = found ? found->host : (char *)request->upstream,
+        .org_id = found ? found->org_id : NULL,
+    };
+
+    if (request->org_id)
+        upstream.org_id = (char *)request->org_id;
+    *flag = request->flag;
+    if (!*flag && found)
+        *flag = found->telemetry_flag;
+    if (!*flag)
+        *flag = config->telemetry_flag;
+    return upstream;
+}
+
+/* ---- waiting for the end ---- */
+
+/* NULL: the plugin cannot say. */
+static struct hf_status_view *look(void)
+{
+    char *text = hf_flags_status(HF_STATUS_JSON);
+    struct hf_status_view *view = text ? hf_status_view_read(text) : NULL;
+
+    free(text);
+    return view;
+}
+
+static bool has_ended(const struct hf_status_host *host)
+{
+    return strcmp(host->state, "unknown") != 0 || strcmp(host->last_error, "ok") != 0;
+}
+
+/* Looks until the request has ended, or there is none. *took_ms: how long that was. */
+static struct hf_status_view *wait_for_end(int64_t *took_ms)
+{
+    static const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+    int64_t start_ms = now_ms();
+    struct hf_status_view *view = look();
+
+    while (view && view->host_count > 0 && !has_ended(&view->hosts[0]) &&
+        view->hosts[0].next_refresh_ms >= 0 && now_ms() - start_ms < LONGEST_MS) {
+        nanosleep(&pause, NULL);
+        hf_status_view_free(view);
+        view = look();
+    }
+    *took_ms = now_ms() - start_ms;
+    return view;
+}
+
+/* ---- what came of it ---- */
+
+static void print_answer(const struct hf_status_host *host, int64_t took_ms)
+{
+    if (!has_ended(host)) {
+        puts("answer   none: nothing is asked (`enabled` is off, or `overrides` names every flag)");
+        return;
+    }
+    if (host->http_status > 0)
+        printf("answer   HTTP %" PRId64 " after %" PRId64 " ms", host->http_status, took_ms);
+    else
+        printf("answer   none after %" PRId64 " ms", took_ms);
+    if (host->ttl_ms >= 0)
+        printf(", fresh for %" PRId64 ".%03d s", host->ttl_ms / 1000, (int)(host->ttl_ms % 1000));
+    putchar('\n');
+    if (*host->last_message)
+        printf("problem  %s: %s\n", host->last_error, host->last_message);
+}
+
+static void print_flags(const struct hf_status_host *host)
+{
+    int width = (int)strlen("FLAG");
+
+    for (int64_t i = 0; i < host->flag_count; i++)
+        if ((int)strlen(host->flags[i].name) > width)
+            width = (int)strlen(host->flags[i].name);
+    printf("\n%-*s  VALUE  REASON\n", width, "FLAG");
+    for (int64_t i = 0; i < host->flag_count; i++)
+        printf("%-*s  %-5s  %s\n", width, host->flags[i].name,
+            host->flags[i].enabled ? "on" : "off", host->flags[i].reason);
+}
+
+/* flag NULL: the first one. */
+static int status_of(const struct hf_status_host *host, const char *flag)
+{
+    for (int64_t i = 0; i < host->flag_count; i++) {
+        const struct hf_status_flag *found = &host->flags[i];
+
+        if (flag && strcmp(found->name, flag) != 0)
+            continue;
+        if (strcmp(found->reason, "override") == 0)
+            return found->enabled ? ON : OFF;
+        if (has_ended(host) && strcmp(host->last_error, "ok") != 0)
+            return FAILED;
+        if (strcmp(found->reason, "static") != 0)
+            return UNKNOWN;
+        return found->enabled ? ON : OFF;
+    }
+    return UNKNOWN;
+}
+
+static void print_asked(const struct hf_status_host *host)
+{
+    bool brackets = strchr(host->host, ':') != NULL;
+
+    printf("asked    %s://%s%s%s:%" PRId64 "%s%s\n", host->scheme, brackets ? "[" : "", host->host,
+        brackets ? "]" : "", host->port, *host->org_id ? ", org id " : "", host->org_id);
+    fflush(stdout); /* it may take a while until there is more */
+}
+
+static int report(const char *flag)
+{
+    struct hf_status_view *view = look();
+    int64_t took_ms;
+    int status = FAILED;
+
+    if (view && view->host_count == 1) {
+        print_asked(&view->hosts[0]);
+        hf_status_view_free(view);
+        view = wait_for_end(&took_ms);
+    }
+    if (view && view->host_count == 1) {
+        print_answer(&view->hosts[0], took_ms);
+        print_flags(&view->hosts[0]);
+        status = status_of(&view->hosts[0], flag);
+    } else {
+        fputs("hostflags-host: the plugin has no status that could be read; expected one of its "
+              "optional functions, `status`\n",
+            stderr);
+    }
+    hf_status_view_free(view);
+    return fflush(stdout) == 0 ? status : FAILED;
+}
+
+/* ---- the command ---- */
+
+static int ask(struct hf_config *config, const struct request *request)
+{
+    const char *flag;
+    struct hf_config_upstream upstream = choose(config, request, &flag);
+    hf_conn conn;
+    int status;
+
+    if (flag && !hf_flags_knows(flag)) {
+        fprintf(stderr,
+            "hostflags-host: the plugin knows no flag `%s`; expected one of the names in its "
+            "setting `flags`\n",
+            flag);
+        return FAILED;
+    }
+    conn = hf_flags_connect(&upstream);
+    hf_log_set_level(HF_LOG_ERROR); /* a failure is reported below, and better */
+    if (conn == HF_NO_CONN) {
+        fprintf(stderr,
+            "hostflags-host: the plugin takes no connection to `%s`, as it says above; expected "
+            "the NAME of a section [upstream:NAME] or a host\n",
+            upstream.host);
+        return FAILED;
+    }
+    status = report(flag);
+    hf_flags_disconnect(conn);
+    return status;
+}
+
+static int check(const struct request *request)
+{
+    struct hf_config *config = hf_config_read(request->config, print_problem, NULL);
+    char error[ERROR_SIZE] = "";
+    int status = FAILED;
+
+    if (!config)
+        return FAILED;
+    hf_log_set_level(HF_LOG_WARNING);
+    ask_at_once(&config->plugin);
+    if (!config->plugin.name) {
+        fprintf(stderr,
+            "hostflags-host: %s has no section [plugin:NAME]; expected one with the plugin's "
+            "`library` and settings\n",
+            config->path);
+    } else if (hf_flags_load(config, error, sizeof(error)) != HF_OK) {
+        fprintf(stderr, "hostflags-host: %s: %s\n", config->path, error);
+    } else {
+        status = ask(config, request);
+        hf_flags_unload();
+    }
+    hf_config_release(config);
+    return status;
+}
+
+int hf_check_command(char **argv)
+{
+    struct request request = {0};
+    const struct hf_option options[] = {
+        {"UPSTREAM", .value = &request.upstream, .what = "upstream", .bare = true},
+        {"--config", "-c", .value = &request.config, .what = "configuration file"},
+        {"--flag", "-f", .value = &request.flag, .what = "flag"},
+        {.name = "--org-id", .value = &request.org_id, .what = "org id"},
+        {"--help", "-h", .flag = &request.help},
+        {.name = NULL},
+    };
+
+    if (hf_options_read(options, argv) != HF_OK)
+        return FAILED;
+    if (request.help)
+        return fputs(help, stdout) < 0 ? FAILED : 0;
+    if (!request.upstream || !request.config) {
+        fprintf(stderr,
+            "hostflags-host: no %s; expected check UPSTREAM --config FILE (--help says "
+            "more)\n",
+            request.upstream ? "configuration file" : "upstream");
+        return FAILED;
+    }
+    return check(&request);
+}
