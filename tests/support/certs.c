@@ -16,6 +16,7 @@
 
 struct hf_certs {
     char *directory, *config, *ca, *key;
+    char *client, *client_with_key, *encrypted_key;
     char *files[HF_CERT_COUNT];
 };
 
@@ -30,6 +31,8 @@ static const char config_format[] = "[req]\n"
                                     "subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1\n"
                                     "[elsewhere]\n"
                                     "subjectAltName = DNS:elsewhere.invalid\n"
+                                    "[client]\n"
+                                    "extendedKeyUsage = clientAuth\n"
                                     "[ca]\n"
                                     "default_ca = ca_here\n"
                                     "[ca_here]\n"
@@ -103,6 +106,34 @@ static bool write_config(struct hf_certs *certs)
     return certs->config != NULL;
 }
 
+static bool encrypt_key(const char *key, const char *file)
+{
+    const char *const argv[] = {
+        "openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:hidden", "-out", file, NULL};
+
+    return openssl(argv);
+}
+
+static bool join(struct hf_certs *certs)
+{
+    char *client = hf_tmpdir_read(certs->client), *key = hf_tmpdir_read(certs->key), *text = NULL;
+    bool good = client && key && asprintf(&text, "%s%s", client, key) >= 0;
+
+    if (good)
+        free(hf_tmpdir_write(certs->directory, "client-with-key.pem", text));
+    free(text);
+    free(client);
+    free(key);
+    return good;
+}
+
+static bool make_client(struct hf_certs *certs, const char *ca_key, const char *request_file)
+{
+    return request(certs, "/CN=client", request_file) &&
+        sign(certs, ca_key, request_file, "20491231235959Z", "client", certs->client) &&
+        encrypt_key(certs->key, certs->encrypted_key) && join(certs);
+}
+
 static bool make_all(struct hf_certs *certs, const char *ca_key, const char *request_file)
 {
     static const char later[] = "20491231235959Z", before[] = "20200201000000Z";
@@ -114,7 +145,8 @@ static bool make_all(struct hf_certs *certs, const char *ca_key, const char *req
         sign(certs, ca_key, request_file, later, "here", certs->files[HF_CERT_GOOD]) &&
         sign(certs, ca_key, request_file, before, "here", certs->files[HF_CERT_EXPIRED]) &&
         request(certs, "/CN=elsewhere.invalid", request_file) &&
-        sign(certs, ca_key, request_file, later, "elsewhere", certs->files[HF_CERT_WRONG_NAME]);
+        sign(certs, ca_key, request_file, later, "elsewhere", certs->files[HF_CERT_WRONG_NAME]) &&
+        make_client(certs, ca_key, request_file);
 }
 
 struct hf_certs *hf_certs_create(void)
@@ -133,6 +165,9 @@ struct hf_certs *hf_certs_create(void)
     }
     certs->ca = hf_tmpdir_path(certs->directory, "ca.pem");
     certs->key = hf_tmpdir_path(certs->directory, "key.pem");
+    certs->client = hf_tmpdir_path(certs->directory, "client.pem");
+    certs->client_with_key = hf_tmpdir_path(certs->directory, "client-with-key.pem");
+    certs->encrypted_key = hf_tmpdir_path(certs->directory, "encrypted-key.pem");
     for (int i = 0; i < HF_CERT_COUNT; i++)
         certs->files[i] = hf_tmpdir_path(certs->directory, names[i]);
     ca_key = hf_tmpdir_path(certs->directory, "ca-key.pem");
@@ -156,6 +191,9 @@ void hf_certs_destroy(struct hf_certs *certs)
     free(certs->config);
     free(certs->ca);
     free(certs->key);
+    free(certs->client);
+    free(certs->client_with_key);
+    free(certs->encrypted_key);
     free(certs);
 }
 
@@ -172,4 +210,19 @@ const char *hf_certs_cert_file(const struct hf_certs *certs, enum hf_cert cert)
 const char *hf_certs_key_file(const struct hf_certs *certs)
 {
     return certs->key;
+}
+
+const char *hf_certs_client_file(const struct hf_certs *certs)
+{
+    return certs->client;
+}
+
+const char *hf_certs_client_with_key_file(const struct hf_certs *certs)
+{
+    return certs->client_with_key;
+}
+
+const char *hf_certs_encrypted_key_file(const struct hf_certs *certs)
+{
+    return certs->encrypted_key;
 }

@@ -27,4 +27,10 @@ const char *hf_certs_ca_file(const struct hf_certs *certs);
 const char *hf_certs_cert_file(const struct hf_certs *certs, enum hf_cert cert);
 const char *hf_certs_key_file(const struct hf_certs *certs); /* the same for all */
 
+/* For clients: a certificate that the authority signed, for the same key; one file with both; and
+ * the key encrypted with a password. */
+const char *hf_certs_client_file(const struct hf_certs *certs);
+const char *hf_certs_client_with_key_file(const struct hf_certs *certs);
+const char *hf_certs_encrypted_key_file(const struct hf_certs *certs);
+
 #endif
