@@ -304,16 +304,21 @@ static void report(struct transfer *transfer, CURLcode code)
     struct hf_fetcher *fetcher = transfer->fetcher;
     struct hf_fetch_result result = {
         .tag = transfer->tag, .message = "", .headers = &transfer->headers, .certificate = ""};
-    char message[64];
-    long status = 0;
+    char message[128];
+    long status = 0, proxy_status = 0;
 
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     result.http_status = status >= 0 && status <= UINT16_MAX ? (uint16_t)status : 0;
     result.outcome = outcome_of(transfer, code);
+    curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
     if (result.outcome == HF_OUTCOME_TOO_LARGE) {
         result.message = transfer->headers.bytes > HF_HEADERS_MAX_BYTES
             ? "the answer's headers are over 64 KiB"
             : "the answer's body is larger than max_response_size";
+    } else if (code != CURLE_OK && proxy_status >= 300) {
+        snprintf(message, sizeof(message), "the proxy refused to connect us: its answer was %ld%s",
+            proxy_status, proxy_status == 407 ? ", it wants another user or password" : "");
+        result.message = message;
     } else if (result.outcome != HF_OUTCOME_OK) {
         result.message = transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
         if (code == CURLE_PEER_FAILED_VERIFICATION)
