@@ -4,6 +4,7 @@
 #
 #   make            build/hostflags.so and build/hostflags-host
 #   make demo       the whole thing at work, in under a minute
+#   make install    PREFIX=/usr/local, DESTDIR=; make uninstall
 #   make test       every test (SANITIZE=asan or tsan: the same under that sanitizer)
 #   make lint       format, layers, both compilers, cppcheck, generated docs
 #
@@ -103,6 +104,57 @@ $(DEMO): $(patsubst %.c,$(B)/%.o,$(wildcard tests/demo/*.c)) $(B)/tests/support/
 .PHONY: tests
 tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO)
 
+# ---- installing: PREFIX, DESTDIR and the directories below may be set ----
+
+PREFIX ?= /usr/local
+bindir ?= $(PREFIX)/bin
+libdir ?= $(PREFIX)/lib
+includedir ?= $(PREFIX)/include
+datadir ?= $(PREFIX)/share
+mandir ?= $(datadir)/man
+docdir ?= $(datadir)/doc/hostflags
+plugindir ?= $(libdir)/hostflags
+INSTALL ?= install
+ABSTRACT := $(shell sed -n 's/^  "abstract": "\(.*\)",$$/\1/p' META.json)
+
+# What goes where: mode, file, directory. uninstall takes away the same.
+INSTALLED = \
+	755:$(B)/hostflags-host:$(bindir) \
+	644:$(B)/hostflags.so:$(plugindir) \
+	644:host_api.h:$(includedir)/hostflags \
+	644:$(B)/hostflags.pc:$(libdir)/pkgconfig \
+	644:hosts/loader.c:$(datadir)/hostflags \
+	644:hosts/loader.h:$(datadir)/hostflags \
+	644:plugin/hostflags.7:$(mandir)/man7 \
+	644:hosts/proxy/hostflags-host.1:$(mandir)/man1 \
+	644:README.md:$(docdir) \
+	644:hosts/proxy/hostflags-host.ini:$(docdir)/examples \
+	644:hosts/proxy/hostflags-host.service:$(docdir)/examples \
+	644:hosts/proxy/hostflags.rules.yml:$(docdir)/examples
+
+# Always made anew: it holds the directories of this call.
+.PHONY: FORCE
+$(B)/hostflags.pc: plugin/hostflags.pc.in FORCE
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@prefix@|$(PREFIX)|' -e 's|@includedir@|$(includedir)/hostflags|' -e 's|@plugindir@|$(plugindir)|' \
+	  -e 's|@datadir@|$(datadir)|' -e 's|@name@|$(NAME)|' -e 's|@abstract@|$(ABSTRACT)|' -e 's|@version@|$(VERSION)|' $< >$@
+
+.PHONY: install uninstall
+install: all $(B)/hostflags.pc
+	@for item in $(INSTALLED); do \
+	  IFS=: read -r mode file directory <<<"$$item"; \
+	  printf '  %-6s %s\n' INSTALL "$(DESTDIR)$$directory/$${file##*/}"; \
+	  $(INSTALL) -D -m "$$mode" "$$file" "$(DESTDIR)$$directory/$${file##*/}" || exit 1; \
+	done
+
+# Directories go where they are empty and named after us.
+uninstall:
+	@for item in $(INSTALLED); do \
+	  IFS=: read -r mode file directory <<<"$$item"; \
+	  rm -f "$(DESTDIR)$$directory/$${file##*/}"; \
+	  case "$$directory" in */hostflags | */examples) rmdir "$(DESTDIR)$$directory" 2>/dev/null ;; esac; \
+	done; rmdir "$(DESTDIR)$(docdir)" 2>/dev/null; true
+
 # ---- what people call ----
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
@@ -122,7 +174,7 @@ test:
 	@.ci/deps build test
 	@$(MAKE) --no-print-directory -j$(JOBS) tests
 	@$(if $(SANITIZE),,.ci/readme-example README.md)
-	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(if $(SANITIZE),,--valgrind $(VALGRIND_TESTS))
+	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(if $(SANITIZE),,tests/install/test_install.sh --valgrind $(VALGRIND_TESTS))
 
 # Those that fork or that measure processes are left out: valgrind follows one process.
 VALGRIND_TESTS := $(UNIT_TESTS) $(addprefix $(B)/tests/integration/,test_lifecycle test_shutdown test_reload \
@@ -155,14 +207,19 @@ lint:
 	  --suppressions-list=.ci/cppcheck.supp --error-exitcode=1 -I. -D_GNU_SOURCE \
 	  -DHF_NAME='"$(NAME)"' -DHF_VERSION='"$(VERSION)"' -DLIBCURL_VERSION_NUM=0x075800 --library=.ci/cppcheck.cfg -j$(JOBS) plugin hosts
 	@$(MAKE) --no-print-directory check-docs
+	mandoc -T lint -W warning $(MAN_PAGES)
 	@echo "lint: ok"
 
-# The README's table of settings is what the code says.
+MAN_PAGES := plugin/hostflags.7 hosts/proxy/hostflags-host.1
+
+# The tables of settings in README and hostflags(7) are what the code says.
 .PHONY: docs check-docs
 docs: $(PRINT_SETTINGS)
-	@.ci/settings-table README.md $(PRINT_SETTINGS) write
+	@.ci/settings-table README.md $(PRINT_SETTINGS) markdown write
+	@.ci/settings-table plugin/hostflags.7 $(PRINT_SETTINGS) mdoc write
 check-docs: $(PRINT_SETTINGS)
-	@.ci/settings-table README.md $(PRINT_SETTINGS) check
+	@.ci/settings-table README.md $(PRINT_SETTINGS) markdown check
+	@.ci/settings-table plugin/hostflags.7 $(PRINT_SETTINGS) mdoc check
 
 .PHONY: clean
 clean:

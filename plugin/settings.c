@@ -263,8 +263,8 @@ static int finish_token(struct hf_settings *settings, char *error, size_t size)
     if (key == NULL)
         return 0;
     if (settings->token_file != NULL && settings->token_env != NULL)
-        return refuse(find_row("token_env"), "", "token_file is set as well, and only one of them can be",
-            error, size);
+        return refuse(find_row("token_env"), "",
+            "token_file is set as well, and only one of them can be", error, size);
     if (!per_host && settings->allowed_hosts == NULL) {
         snprintf(error, size,
             "%s names one token for every host, which would be sent to any host that a connection "

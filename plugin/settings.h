@@ -85,7 +85,8 @@ bool hf_settings_asks(const struct hf_settings *settings);
 /* The number of a flag, or -1. */
 int hf_settings_flag_index(const struct hf_settings *settings, const char *name);
 
-/* Writes the table of all settings as Markdown, for the README. */
+/* Writes the table of all settings: as Markdown for the README, as mdoc(7) for hostflags(7). */
 void hf_settings_print_markdown(FILE *out);
+void hf_settings_print_mdoc(FILE *out);
 
 #endif

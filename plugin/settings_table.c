@@ -162,3 +162,42 @@ void hf_settings_print_markdown(FILE *out)
     for (size_t i = 0; i < HF_SETTINGS_COUNT; i++)
         print_row(out, &hf_settings_table[i]);
 }
+
+/* Text for mdoc: `name` becomes bold, a backslash is no command, a sentence begins a line. */
+static void print_mdoc_text(FILE *out, const char *text)
+{
+    bool bold = false;
+
+    for (; *text != '\0'; text++) {
+        if (*text == '`') {
+            bold = !bold;
+            fputs(bold ? "\\fB" : "\\fR", out);
+        } else if (*text == '\\') {
+            fputs("\\e", out);
+        } else if (strncmp(text, ". ", 2) == 0) {
+            fputs(".\n", out);
+            text++;
+        } else {
+            fputc(*text, out);
+        }
+    }
+}
+
+void hf_settings_print_mdoc(FILE *out)
+{
+    char range[2 * HF_FORMAT_MAX + 4];
+
+    fputs(".Bl -tag -width Ds\n", out);
+    for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
+        const struct hf_setting_row *row = &hf_settings_table[i];
+
+        describe_range(row, range, sizeof(range));
+        fprintf(out, ".It Cm %s\n", row->key);
+        print_mdoc_text(out, row->help);
+        fputs("\nValid: ", out);
+        print_mdoc_text(out, is_number(row) ? range : valid_text(row));
+        fprintf(out, ".\nDefault: %s%s.\n", row->initial[0] == '\0' ? "empty" : row->initial,
+            row->restart ? "; a change needs a restart" : "");
+    }
+    fputs(".El\n", out);
+}

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * Prints the table of settings for the README.
+ * Prints the table of settings: for the README, or (argument: mdoc) for hostflags(7).
  */
 #include "plugin/settings.h"
 
-int main(void)
+#include <string.h>
+
+int main(int argc, char **argv)
 {
-    hf_settings_print_markdown(stdout);
+    if (argc > 1 && strcmp(argv[1], "mdoc") == 0)
+        hf_settings_print_mdoc(stdout);
+    else
+        hf_settings_print_markdown(stdout);
     return fflush(stdout) == 0 ? 0 : 1;
 }
