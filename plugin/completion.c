@@ -206,7 +206,7 @@ void hf_registry_probed(
     hf_registry_lock(registry);
     entry = hf_block_host(hf_registry_block(registry), job->host);
     if (entry->bound && !entry->facts.in_flight && entry->attempt == job->attempt &&
-        is_of_this_life(entry, job) && entry->token_mark != token_mark) {
+        is_of_this_life(entry, job) && token_mark != 0 && entry->token_mark != token_mark) {
         entry->facts.due_ms = hf_schedule_ask_again(&entry->facts, now);
         hf_host_plan_locked(registry, job->host);
     }

@@ -126,7 +126,8 @@ struct hf_completed {
 struct hf_completed hf_registry_complete(struct hf_registry *registry, const struct hf_job *job,
     const struct hf_completion *completion, int64_t now, uint32_t jitter);
 
-/* The token of a host that was rejected, as it is now. One that has changed makes the host due. */
+/* The token of a host that was rejected, as it is now. Another one makes the host due; one that is
+ * missing (0) does not: its file may be about to be written anew. */
 void hf_registry_probed(
     struct hf_registry *registry, const struct hf_job *job, uint64_t token_mark, int64_t now);
 

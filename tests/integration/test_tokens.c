@@ -169,7 +169,12 @@ static void test_rejected(void)
         answer = hf_test_explain(plugin, conn, A);
         CHECK_INT_EQ(answer.http_status, statuses[i]);
         CHECK_INT_BETWEEN(answer.next_refresh_ms, 14 * 60000, 17 * 60000);
-        if (i == 0) { /* written again, and the same */
+        if (i == 0) { /* missing, then written again, and the same */
+            char *path = hf_tmpdir_path(directory, "token");
+
+            unlink(path);
+            free(path);
+            CHECK(HF_STAYS(requests() == 1, 4000));
             write_token("token", "token-1 \n");
             CHECK(HF_STAYS(requests() == 1, 4000));
         }
