@@ -13,10 +13,12 @@
 #include "tests/support/tmpdir.h"
 
 #define BOUND_MS 30000
+#define AUTHORITY "/CN=Test authority"
+#define LATER "20491231235959Z"
 
 struct hf_certs {
     char *directory, *config, *ca, *key;
-    char *client, *client_with_key, *encrypted_key;
+    char *client, *client_with_key, *encrypted_key, *untrusted_client;
     char *files[HF_CERT_COUNT];
 };
 
@@ -74,14 +76,20 @@ static bool request(const struct hf_certs *certs, const char *subject, const cha
     return openssl(argv);
 }
 
+static bool sign_by(const struct hf_certs *certs, const char *ca, const char *ca_key,
+    const char *request_file, const char *end_date, const char *extensions, const char *file)
+{
+    const char *const argv[] = {"openssl", "ca", "-batch", "-notext", "-config", certs->config,
+        "-cert", ca, "-keyfile", ca_key, "-in", request_file, "-startdate", "20200101000000Z",
+        "-enddate", end_date, "-extensions", extensions, "-out", file, NULL};
+
+    return openssl(argv);
+}
+
 static bool sign(const struct hf_certs *certs, const char *ca_key, const char *request_file,
     const char *end_date, const char *extensions, const char *file)
 {
-    const char *const argv[] = {"openssl", "ca", "-batch", "-notext", "-config", certs->config,
-        "-cert", certs->ca, "-keyfile", ca_key, "-in", request_file, "-startdate",
-        "20200101000000Z", "-enddate", end_date, "-extensions", extensions, "-out", file, NULL};
-
-    return openssl(argv);
+    return sign_by(certs, certs->ca, ca_key, request_file, end_date, extensions, file);
 }
 
 static bool make_key(const char *file)
@@ -127,26 +135,41 @@ static bool join(struct hf_certs *certs)
     return good;
 }
 
-static bool make_client(struct hf_certs *certs, const char *ca_key, const char *request_file)
+/* The second authority has the first one's name, so that a client offers its certificate to a
+ * server that asks for the first one's, and the signature is all that is wrong. */
+static bool make_untrusted_client(struct hf_certs *certs, const char *request_file)
+{
+    char *ca = hf_tmpdir_path(certs->directory, "other-ca.pem");
+    char *ca_key = hf_tmpdir_path(certs->directory, "other-ca-key.pem");
+    bool good = make_key(ca_key) && self_sign(certs, ca_key, ca, AUTHORITY, "authority") &&
+        sign_by(certs, ca, ca_key, request_file, LATER, "client", certs->untrusted_client);
+
+    free(ca);
+    free(ca_key);
+    return good;
+}
+
+static bool make_clients(struct hf_certs *certs, const char *ca_key, const char *request_file)
 {
     return request(certs, "/CN=client", request_file) &&
-        sign(certs, ca_key, request_file, "20491231235959Z", "client", certs->client) &&
-        encrypt_key(certs->key, certs->encrypted_key) && join(certs);
+        sign(certs, ca_key, request_file, LATER, "client", certs->client) &&
+        encrypt_key(certs->key, certs->encrypted_key) && join(certs) &&
+        make_untrusted_client(certs, request_file);
 }
 
 static bool make_all(struct hf_certs *certs, const char *ca_key, const char *request_file)
 {
-    static const char later[] = "20491231235959Z", before[] = "20200201000000Z";
+    static const char before[] = "20200201000000Z";
 
     return write_config(certs) && make_key(ca_key) && make_key(certs->key) &&
-        self_sign(certs, ca_key, certs->ca, "/CN=Test authority", "authority") &&
+        self_sign(certs, ca_key, certs->ca, AUTHORITY, "authority") &&
         self_sign(certs, certs->key, certs->files[HF_CERT_SELF_SIGNED], "/CN=localhost", "here") &&
         request(certs, "/CN=localhost", request_file) &&
-        sign(certs, ca_key, request_file, later, "here", certs->files[HF_CERT_GOOD]) &&
+        sign(certs, ca_key, request_file, LATER, "here", certs->files[HF_CERT_GOOD]) &&
         sign(certs, ca_key, request_file, before, "here", certs->files[HF_CERT_EXPIRED]) &&
         request(certs, "/CN=elsewhere.invalid", request_file) &&
-        sign(certs, ca_key, request_file, later, "elsewhere", certs->files[HF_CERT_WRONG_NAME]) &&
-        make_client(certs, ca_key, request_file);
+        sign(certs, ca_key, request_file, LATER, "elsewhere", certs->files[HF_CERT_WRONG_NAME]) &&
+        make_clients(certs, ca_key, request_file);
 }
 
 struct hf_certs *hf_certs_create(void)
@@ -168,6 +191,7 @@ struct hf_certs *hf_certs_create(void)
     certs->client = hf_tmpdir_path(certs->directory, "client.pem");
     certs->client_with_key = hf_tmpdir_path(certs->directory, "client-with-key.pem");
     certs->encrypted_key = hf_tmpdir_path(certs->directory, "encrypted-key.pem");
+    certs->untrusted_client = hf_tmpdir_path(certs->directory, "untrusted-client.pem");
     for (int i = 0; i < HF_CERT_COUNT; i++)
         certs->files[i] = hf_tmpdir_path(certs->directory, names[i]);
     ca_key = hf_tmpdir_path(certs->directory, "ca-key.pem");
@@ -194,6 +218,7 @@ void hf_certs_destroy(struct hf_certs *certs)
     free(certs->client);
     free(certs->client_with_key);
     free(certs->encrypted_key);
+    free(certs->untrusted_client);
     free(certs);
 }
 
@@ -225,4 +250,9 @@ const char *hf_certs_client_with_key_file(const struct hf_certs *certs)
 const char *hf_certs_encrypted_key_file(const struct hf_certs *certs)
 {
     return certs->encrypted_key;
+}
+
+const char *hf_certs_untrusted_client_file(const struct hf_certs *certs)
+{
+    return certs->untrusted_client;
 }

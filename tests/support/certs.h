@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * certs.h: a throw-away certificate authority with server certificates, made by the program
- * openssl in a temporary directory. Takes about a fifth of a second: make one per test program.
+ * certs.h: a throw-away certificate authority with certificates of servers and clients, made by
+ * the program openssl in a temporary directory. Takes about a fifth of a second: make one per test program.
  */
 #ifndef HOSTFLAGS_TESTS_SUPPORT_CERTS_H
 #define HOSTFLAGS_TESTS_SUPPORT_CERTS_H
@@ -32,5 +32,8 @@ const char *hf_certs_key_file(const struct hf_certs *certs); /* the same for all
 const char *hf_certs_client_file(const struct hf_certs *certs);
 const char *hf_certs_client_with_key_file(const struct hf_certs *certs);
 const char *hf_certs_encrypted_key_file(const struct hf_certs *certs);
+
+/* For the same key, signed by another authority, which nobody trusts though it has the same name. */
+const char *hf_certs_untrusted_client_file(const struct hf_certs *certs);
 
 #endif
