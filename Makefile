@@ -37,7 +37,7 @@ PLUGIN_LDFLAGS := -shared -Wl,-z,nodelete $(if $(SANITIZE),,-Wl$(comma)-z$(comma
 	-Wl,--exclude-libs,ALL
 PLUGIN_LIBS := -lcurl -ljson-c
 HOST_LIBS := -luv -linih -ljson-c -ldl
-TEST_LIBS := -lcunit -lmicrohttpd -ljson-c -ldl
+TEST_LIBS := -lcunit -lmicrohttpd -lgnutls -ljson-c -ldl
 
 PLUGIN_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard plugin/*.c))
 LOADER_OBJS := $(B)/hosts/loader.o

@@ -21,8 +21,8 @@
 #include "tests/support/flag_document.h"
 #include "tests/support/flag_log.h"
 #include "tests/support/flag_reply.h"
+#include "tests/support/flag_tls.h"
 #include "tests/support/net.h"
-#include "tests/support/tmpdir.h"
 #include "tests/support/wait_until.h"
 
 #define CONNECTION_MEMORY_BYTES (256 * 1024) /* room for headers beyond 64 KiB */
@@ -33,7 +33,7 @@ struct hf_flag_service {
     int stop_fd;
     uint16_t port;
     char host[HF_NET_NAME_SIZE], url[HF_NET_NAME_SIZE + 8];
-    char *cert, *key; /* PEM text */
+    struct hf_flag_tls tls;
 
     pthread_mutex_t mutex; /* guards all below */
     struct hf_flag_document document;
@@ -138,16 +138,15 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
 static bool start_daemon(struct hf_flag_service *service)
 {
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL;
-    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, service->cert},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, service->key}, {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem tls[HF_FLAG_TLS_OPTIONS];
 
-    if (service->cert)
+    if (service->tls.cert)
         flags |= MHD_USE_TLS;
-    else
-        tls[0].option = MHD_OPTION_END;
+    hf_flag_tls_options(&service->tls, tls);
     service->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, service,
         MHD_OPTION_LISTEN_SOCKET, service->listen_fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, service,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, service, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, service, MHD_OPTION_NOTIFY_CONNECTION,
+        hf_flag_tls_on_connection, &service->tls, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     return service->daemon != NULL;
 }
@@ -170,17 +169,6 @@ static bool listen_and_name(
     return true;
 }
 
-static bool load_tls(struct hf_flag_service *service, const struct hf_flag_service_options *options)
-{
-    if (!options->cert_file)
-        return true;
-    service->cert = hf_tmpdir_read(options->cert_file);
-    service->key = options->key_file ? hf_tmpdir_read(options->key_file) : NULL;
-    if (!service->cert || !service->key)
-        fprintf(stderr, "flag service: cannot read %s or its key\n", options->cert_file);
-    return service->cert && service->key;
-}
-
 struct hf_flag_service *hf_flag_service_start(const struct hf_flag_service_options *options)
 {
     static const struct hf_flag_service_options plain;
@@ -193,7 +181,8 @@ struct hf_flag_service *hf_flag_service_start(const struct hf_flag_service_optio
     hf_flag_document_set_ttl(&service->document, "900");
     if (!options)
         options = &plain;
-    if (load_tls(service, options) && listen_and_name(service, options) && start_daemon(service))
+    if (hf_flag_tls_load(&service->tls, options) && listen_and_name(service, options) &&
+        start_daemon(service))
         return service;
     fprintf(stderr, "flag service: could not start\n");
     hf_flag_service_stop(service);
@@ -219,8 +208,7 @@ void hf_flag_service_stop(struct hf_flag_service *service)
     hf_flag_document_fini(&service->document);
     hf_flag_log_fini(&service->log);
     pthread_mutex_destroy(&service->mutex);
-    free(service->cert);
-    free(service->key);
+    hf_flag_tls_fini(&service->tls);
     free(service);
 }
 

@@ -35,7 +35,13 @@ struct hf_flag_service_options {
     const char *address; /* a literal such as "127.0.0.7" or "::1"; NULL: "127.0.0.1" */
     uint16_t port; /* 0: any that is free */
     const char *cert_file, *key_file; /* PEM files (see certs.h); NULL: plain http */
+    const char *client_ca_file; /* a client without a certificate that this authority signed is
+                                   refused in the handshake, before any request; NULL: not asked */
+    const char *tls_priority; /* GnuTLS' priority string, such as HF_TLS_1_1_ONLY; NULL: NORMAL */
 };
+
+/* Clients must want it badly: openssl speaks it with -cipher ALL:@SECLEVEL=0 only. */
+#define HF_TLS_1_1_ONLY "NORMAL:-VERS-ALL:+VERS-TLS1.1"
 
 /* What goes wrong with an answer, if anything. */
 enum hf_fault {
