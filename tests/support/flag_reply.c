@@ -35,6 +35,16 @@ void hf_flag_reply_set_headers(struct hf_flag_reply *reply, const char *headers)
     reply->headers = copy;
 }
 
+void hf_flag_reply_add_header(struct hf_flag_reply *reply, const char *name, const char *value)
+{
+    char *lines;
+
+    if (asprintf(&lines, "%s: %s\n%s", name, value, reply->headers ? reply->headers : "") < 0)
+        abort();
+    free((void *)reply->headers);
+    reply->headers = lines;
+}
+
 void hf_flag_reply_set_body(struct hf_flag_reply *reply, const void *body, size_t len)
 {
     void *copy = body ? copy_bytes(body, len) : NULL;
@@ -156,7 +166,7 @@ static void add_header(struct MHD_Response *response, char *line)
         fprintf(stderr, "flag service: cannot send the header \"%s\"\n", line);
 }
 
-static void add_headers(struct MHD_Response *response, const char *headers)
+static void add_headers(struct MHD_Response *response, const char *headers, bool with_type)
 {
     char *copy = strdup(headers ? headers : "");
     char *rest = copy, *line;
@@ -165,7 +175,7 @@ static void add_headers(struct MHD_Response *response, const char *headers)
         if (*line)
             add_header(response, line);
     }
-    if (!MHD_get_response_header(response, "Content-Type"))
+    if (with_type && !MHD_get_response_header(response, "Content-Type"))
         MHD_add_response_header(response, "Content-Type", "application/json");
     free(copy);
 }
@@ -186,7 +196,7 @@ enum MHD_Result hf_flag_reply_send(
     response = make_response(reply, fd, stop_fd);
     if (!response)
         return MHD_NO;
-    add_headers(response, reply->headers);
+    add_headers(response, reply->headers, reply->status != 304);
     result = MHD_queue_response(connection, reply->status ? reply->status : 200, response);
     MHD_destroy_response(response);
     return result;

@@ -18,6 +18,8 @@ void hf_flag_reply_fini(struct hf_flag_reply *reply);
 
 /* Replaces the headers of an owned copy; NULL: none. */
 void hf_flag_reply_set_headers(struct hf_flag_reply *reply, const char *headers);
+/* Puts one more before the headers of an owned copy. */
+void hf_flag_reply_add_header(struct hf_flag_reply *reply, const char *name, const char *value);
 /* Replaces the body of an owned copy; NULL: the flag document. */
 void hf_flag_reply_set_body(struct hf_flag_reply *reply, const void *body, size_t len);
 

@@ -42,6 +42,9 @@ struct hf_flag_service {
     size_t script_next, script_count;
     struct hf_flag_log log;
     size_t in_flight, max_in_flight;
+    char *etag; /* NULL: none */
+    bool etag_not_on_304;
+    size_t not_modified;
 };
 
 /* One request under way. */
@@ -68,12 +71,31 @@ static struct hf_flag_reply next_reply_locked(struct hf_flag_service *service)
     return reply;
 }
 
+/* Makes the reply the answer to a conditional request, if it is one. */
+static void apply_etag_locked(struct hf_flag_service *service,
+    const struct hf_flag_request *request, struct hf_flag_reply *reply)
+{
+    const char *known = hf_flag_request_header(request, "If-None-Match");
+    bool same = known && service->etag && strcmp(known, service->etag) == 0;
+
+    if (!service->etag || (reply->status != 0 && reply->status != 200))
+        return;
+    if (same && reply->fault == HF_FAULT_NONE) {
+        service->not_modified++;
+        reply->status = 304;
+        hf_flag_reply_set_body(reply, "", 0);
+    }
+    if (reply->status != 304 || !service->etag_not_on_304)
+        hf_flag_reply_add_header(reply, "ETag", service->etag);
+}
+
 static void start_exchange(struct hf_flag_service *service, struct exchange *exchange,
     struct MHD_Connection *connection, const char *method)
 {
     hf_flag_request_fill(exchange->request, connection, method);
     pthread_mutex_lock(&service->mutex);
     exchange->reply = next_reply_locked(service);
+    apply_etag_locked(service, exchange->request, &exchange->reply);
     exchange->started = true;
     hf_flag_log_add(&service->log, exchange->request);
     if (++service->in_flight > service->max_in_flight)
@@ -205,6 +227,7 @@ void hf_flag_service_stop(struct hf_flag_service *service)
         hf_flag_reply_fini(&service->script[service->script_next++]);
     free(service->script);
     hf_flag_reply_fini(&service->standing);
+    free(service->etag);
     hf_flag_document_fini(&service->document);
     hf_flag_log_fini(&service->log);
     pthread_mutex_destroy(&service->mutex);
@@ -321,6 +344,35 @@ void hf_flag_service_set_redirect(struct hf_flag_service *service, const char *u
     service->standing.status = 303;
     hf_flag_reply_set_headers(&service->standing, header);
     pthread_mutex_unlock(&service->mutex);
+}
+
+void hf_flag_service_set_etag(struct hf_flag_service *service, const char *etag)
+{
+    char *copy = etag ? strdup(etag) : NULL;
+
+    if (etag && !copy)
+        abort();
+    pthread_mutex_lock(&service->mutex);
+    free(service->etag);
+    service->etag = copy;
+    pthread_mutex_unlock(&service->mutex);
+}
+
+void hf_flag_service_set_etag_on_304(struct hf_flag_service *service, bool on)
+{
+    pthread_mutex_lock(&service->mutex);
+    service->etag_not_on_304 = !on;
+    pthread_mutex_unlock(&service->mutex);
+}
+
+size_t hf_flag_service_not_modified(struct hf_flag_service *service)
+{
+    size_t count;
+
+    pthread_mutex_lock(&service->mutex);
+    count = service->not_modified;
+    pthread_mutex_unlock(&service->mutex);
+    return count;
 }
 
 size_t hf_flag_service_count(struct hf_flag_service *service)

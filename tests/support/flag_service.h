@@ -117,6 +117,15 @@ void hf_flag_service_set_fault(struct hf_flag_service *service, enum hf_fault fa
 /* Status 303 with that Location. */
 void hf_flag_service_set_redirect(struct hf_flag_service *service, const char *url);
 
+/* Conditional requests. From now on every 200 carries that ETag (with its quotes, byte for byte), one
+ * with a fault too, and a request whose If-None-Match is the same bytes gets a 304 with no body, but
+ * not where the reply has a fault. NULL, as at the start: neither. */
+void hf_flag_service_set_etag(struct hf_flag_service *service, const char *etag);
+/* Whether a 304 carries the ETag too; true at the start. */
+void hf_flag_service_set_etag_on_304(struct hf_flag_service *service, bool on);
+/* How many requests were answered 304 for their If-None-Match; a clear of the log changes nothing. */
+size_t hf_flag_service_not_modified(struct hf_flag_service *service);
+
 /* The log. Requests are numbered from 0 since the start or the latest clear. */
 size_t hf_flag_service_count(struct hf_flag_service *service);
 /* NULL: no such request. Stays valid until stop, even after a clear. */
