@@ -36,7 +36,9 @@ struct hf_flag_service_options {
     uint16_t port; /* 0: any that is free */
     const char *cert_file, *key_file; /* PEM files (see certs.h); NULL: plain http */
     const char *client_ca_file; /* a client without a certificate that this authority signed is
-                                   refused in the handshake, before any request; NULL: not asked */
+                                   refused in the handshake, by an alert, before any request. In TLS
+                                   1.3 it may have sent one already, and see a reset instead. NULL:
+                                   not asked for */
     const char *tls_priority; /* GnuTLS' priority string, such as HF_TLS_1_1_ONLY; NULL: NORMAL */
 };
 

@@ -50,14 +50,23 @@ void hf_flag_tls_options(
     options[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
 }
 
-/* The alert is up to us: libmicrohttpd only closes the connection. */
+/* RFC 8446, 6.2; before TLS 1.3 there was no alert for this in particular. */
+static gnutls_alert_description_t alert_of_none(gnutls_session_t session)
+{
+    return gnutls_protocol_get_version(session) >= GNUTLS_TLS1_3 ? GNUTLS_A_CERTIFICATE_REQUIRED
+                                                                 : GNUTLS_A_HANDSHAKE_FAILURE;
+}
+
+/* Called without a certificate too. The alert is up to us: libmicrohttpd only closes. */
 static int verify_client(gnutls_session_t session)
 {
     unsigned status = 0;
+    int error = gnutls_certificate_verify_peers2(session, &status);
 
-    if (gnutls_certificate_verify_peers2(session, &status) == 0 && status == 0)
+    if (error == 0 && status == 0)
         return 0;
-    gnutls_alert_send(session, GNUTLS_AL_FATAL, GNUTLS_A_UNKNOWN_CA);
+    gnutls_alert_send(session, GNUTLS_AL_FATAL,
+        error == GNUTLS_E_NO_CERTIFICATE_FOUND ? alert_of_none(session) : GNUTLS_A_UNKNOWN_CA);
     return -1;
 }
 
@@ -73,6 +82,5 @@ void hf_flag_tls_on_connection(void *arg, struct MHD_Connection *connection, voi
     session =
         (gnutls_session_t)MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
             ->tls_session;
-    gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
     gnutls_session_set_verify_function(session, verify_client);
 }
