@@ -25,6 +25,7 @@ struct connection {
     pthread_t thread;
     int client, target; /* -1: none */
     atomic_bool has_header;
+    size_t length; /* of the header and of what came with it */
     char header[HEADER_SIZE];
 };
 
@@ -67,36 +68,47 @@ static bool send_all(struct connection *connection, int fd, const char *bytes, s
 
 static bool read_header(struct connection *connection)
 {
-    size_t length = 0;
-    ssize_t got = 1;
+    while (connection->length < HEADER_SIZE - 1 && !strstr(connection->header, "\r\n\r\n")) {
+        ssize_t got = read_some(connection, connection->client,
+            connection->header + connection->length, HEADER_SIZE - 1 - connection->length);
 
-    while (got > 0 && length < HEADER_SIZE - 1 && !strstr(connection->header, "\r\n\r\n")) {
-        got = read_some(
-            connection, connection->client, connection->header + length, HEADER_SIZE - 1 - length);
-        length += got > 0 ? (size_t)got : 0;
+        if (got <= 0)
+            return false;
+        connection->length += (size_t)got;
     }
+    if (!strstr(connection->header, "\r\n\r\n"))
+        return false;
     atomic_store(&connection->has_header, true);
-    return strstr(connection->header, "\r\n\r\n") != NULL;
+    return true;
+}
+
+/* The value of a header of the request, up to the end of its line; NULL: not there. */
+static const char *header_value(const char *header, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (const char *end = strstr(header, "\r\n"); end; end = strstr(end + 2, "\r\n")) {
+        if (strncasecmp(end + 2, name, length) == 0 && end[2 + length] == ':')
+            return end + 2 + length + 1 + strspn(end + 2 + length + 1, " ");
+    }
+    return NULL;
 }
 
 static bool is_authorized(struct connection *connection)
 {
     const char *wanted = connection->proxy->options->credentials;
-    char line[512];
+    const char *value = header_value(connection->header, "Proxy-Authorization");
 
-    if (!wanted)
-        return true;
-    snprintf(line, sizeof(line), "\r\nProxy-Authorization: %s\r\n", wanted);
-    return strcasestr(connection->header, line) != NULL;
+    return !wanted ||
+        (value && strcspn(value, "\r") == strlen(wanted) &&
+            strncmp(value, wanted, strlen(wanted)) == 0);
 }
 
-static void refuse(struct connection *connection, const char *status)
+static void refuse(struct connection *connection, const char *status, const char *header)
 {
     char answer[256];
     int length = snprintf(answer, sizeof(answer),
-        "HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n"
-        "Proxy-Authenticate: Basic realm=\"test\"\r\n\r\n",
-        status);
+        "HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n%s\r\n", status, header);
 
     send_all(connection, connection->client, answer, (size_t)length);
 }
@@ -127,39 +139,87 @@ static void move_both_ways(struct connection *connection)
     }
 }
 
-/* The target gets a plain request with its absolute URL, which every server must take (RFC 9112,
- * 3.2.2). */
+/* Whether a line of a request is for the proxy alone (RFC 9110, 7.6.1 and 11.7.2). */
+static bool is_for_proxy(const char *line)
+{
+    static const char *const names[] = {"Proxy-Authorization:", "Proxy-Connection:", "Connection:"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strncasecmp(line, names[i], strlen(names[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Sends the target what was read from `from` on. */
+static bool send_rest(struct connection *connection, const char *from)
+{
+    size_t length = connection->length - (size_t)(from - connection->header);
+
+    return send_all(connection, connection->target, from, length);
+}
+
+/* Sends the target a plain request with its absolute URL, which every server must take (RFC 9112,
+ * 3.2.2). The target closes after its answer, so that the next request is looked at again. */
+static bool forward(struct connection *connection)
+{
+    static const char closing[] = "Connection: close\r\n";
+    const char *line = connection->header, *end;
+
+    while ((end = strstr(line, "\r\n")) != line) {
+        if (!is_for_proxy(line) &&
+            !send_all(connection, connection->target, line, (size_t)(end + 2 - line)))
+            return false;
+        line = end + 2;
+    }
+    return send_all(connection, connection->target, closing, strlen(closing)) &&
+        send_rest(connection, line);
+}
+
+static bool is_connect(const char *header)
+{
+    return strncmp(header, "CONNECT ", 8) == 0;
+}
+
 static bool begin(struct connection *connection)
 {
     const char *more = connection->proxy->options->connect_headers;
     char answer[1024];
 
-    if (strncmp(connection->header, "CONNECT ", 8) != 0)
-        return send_all(
-            connection, connection->target, connection->header, strlen(connection->header));
+    if (!is_connect(connection->header))
+        return forward(connection);
     snprintf(
         answer, sizeof(answer), "HTTP/1.1 200 Connection established\r\n%s\r\n", more ? more : "");
-    return send_all(connection, connection->client, answer, strlen(answer));
+    return send_all(connection, connection->client, answer, strlen(answer)) &&
+        send_rest(connection, strstr(connection->header, "\r\n\r\n") + 4);
+}
+
+static bool connect_target(struct connection *connection)
+{
+    uint16_t port = connection->proxy->options->target_port;
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    connection->target = port ? hf_net_connect("127.0.0.1", port) : -1;
+    return connection->target >= 0 &&
+        hf_net_wait(connection->target, POLLOUT, connection->proxy->stop_fd, -1) > 0 &&
+        getsockopt(connection->target, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
 }
 
 static void *serve(void *arg)
 {
     struct connection *connection = arg;
-    const struct hf_http_proxy_options *options = connection->proxy->options;
 
-    if (read_header(connection)) {
-        if (!is_authorized(connection)) {
-            refuse(connection, "407 Proxy Authentication Required");
-        } else if (options->target_port == 0) {
-            refuse(connection, "502 Bad Gateway");
-        } else {
-            connection->target = hf_net_connect("127.0.0.1", options->target_port);
-            if (connection->target >= 0 &&
-                hf_net_wait(connection->target, POLLOUT, connection->proxy->stop_fd, -1) > 0 &&
-                begin(connection))
-                move_both_ways(connection);
-        }
-    }
+    if (!read_header(connection))
+        goto closing;
+    if (!is_authorized(connection))
+        refuse(connection, "407 Proxy Authentication Required",
+            "Proxy-Authenticate: Basic realm=\"test\"\r\n");
+    else if (!connect_target(connection))
+        refuse(connection, "502 Bad Gateway", "");
+    else if (begin(connection))
+        move_both_ways(connection);
+closing:
     if (connection->target >= 0)
         close(connection->target);
     close(connection->client);
@@ -204,6 +264,10 @@ struct hf_http_proxy *hf_http_proxy_start(const struct hf_http_proxy_options *op
         pthread_create(&proxy->thread, NULL, accept_all, proxy) == 0)
         return proxy;
     fprintf(stderr, "http proxy: cannot start: %s\n", strerror(errno));
+    if (proxy->listen_fd >= 0)
+        close(proxy->listen_fd);
+    if (proxy->stop_fd >= 0)
+        close(proxy->stop_fd);
     free(proxy);
     return NULL;
 }
@@ -238,4 +302,44 @@ const char *hf_http_proxy_request(struct hf_http_proxy *proxy, size_t i)
     if (i >= atomic_load(&proxy->count) || !atomic_load(&proxy->connections[i]->has_header))
         return "";
     return proxy->connections[i]->header;
+}
+
+/* Requests of one kind whose header is complete. */
+static size_t count_kind(struct hf_http_proxy *proxy, bool connects)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < hf_http_proxy_count(proxy); i++) {
+        const char *header = hf_http_proxy_request(proxy, i);
+
+        found += *header && is_connect(header) == connects;
+    }
+    return found;
+}
+
+size_t hf_http_proxy_connects(struct hf_http_proxy *proxy)
+{
+    return count_kind(proxy, true);
+}
+
+size_t hf_http_proxy_plain(struct hf_http_proxy *proxy)
+{
+    return count_kind(proxy, false);
+}
+
+char *hf_http_proxy_authority(struct hf_http_proxy *proxy)
+{
+    const char *header = "", *at;
+    char *copy;
+
+    for (size_t i = hf_http_proxy_count(proxy); i > 0 && !*header; i--)
+        header = hf_http_proxy_request(proxy, i - 1);
+    at = header + strcspn(header, " ");
+    at += strspn(at, " ");
+    if (*header && !is_connect(header) && strncmp(at, "http://", 7) == 0)
+        at += 7;
+    copy = strndup(at, strcspn(at, "/?# \r"));
+    if (!copy)
+        abort();
+    return copy;
 }
