@@ -4,12 +4,10 @@
  */
 #include "tests/support/nginx.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/support/net.h"
@@ -20,7 +18,7 @@
 enum { BOUND_MS = 20000 };
 
 struct hf_nginx {
-    char *directory, *config, *error_log, *access_log;
+    char *directory, *config, *error_log, *access_log, *pid_file;
     uint16_t port;
     struct hf_process *process;
 };
@@ -59,17 +57,24 @@ static void write_config(struct hf_nginx *nginx, const struct hf_nginx_options *
     free(text);
 }
 
-static bool accepts(struct hf_nginx *nginx)
+/* It writes its pid once all its sockets listen: so it is not somebody else who does. */
+static bool is_up(struct hf_nginx *nginx)
 {
-    int fd = hf_net_connect("127.0.0.1", nginx->port), error = 1;
-    socklen_t size = sizeof(error);
+    return access(nginx->pid_file, F_OK) == 0;
+}
 
-    if (fd < 0)
-        return false;
-    if (hf_net_wait(fd, POLLOUT, -1, 1000) > 0)
-        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    close(fd);
-    return error == 0;
+/* It would try again for seconds where a port is taken. */
+static bool has_failed(struct hf_nginx *nginx)
+{
+    return hf_process_count(nginx->process, HF_STDOUT, "[emerg]") > 0;
+}
+
+static void report_failure(struct hf_nginx *nginx)
+{
+    char *output = hf_process_output(nginx->process, HF_STDOUT);
+
+    fprintf(stderr, "nginx: could not start: %s\n", output ? output : "");
+    free(output);
 }
 
 struct hf_nginx *hf_nginx_start(const struct hf_nginx_options *options)
@@ -83,12 +88,16 @@ struct hf_nginx *hf_nginx_start(const struct hf_nginx_options *options)
     nginx->port = options->port ? options->port : hf_net_free_port(here, 1);
     nginx->error_log = hf_tmpdir_path(nginx->directory, "error.log");
     nginx->access_log = hf_tmpdir_path(nginx->directory, "access.log");
+    nginx->pid_file = hf_tmpdir_path(nginx->directory, "pid");
     write_config(nginx, options);
     const char *argv[] = {
         path, "-p", nginx->directory, "-c", nginx->config, "-e", nginx->error_log, NULL};
     nginx->process = hf_process_start(&(struct hf_process_options){.argv = argv, .merge = true});
-    if (nginx->process && HF_WAIT_UNTIL(accepts(nginx), BOUND_MS))
+    if (nginx->process && HF_WAIT_UNTIL(is_up(nginx) || has_failed(nginx), BOUND_MS) &&
+        is_up(nginx))
         return nginx;
+    if (nginx->process)
+        report_failure(nginx);
     hf_nginx_stop(nginx);
     return NULL;
 }
@@ -111,6 +120,7 @@ void hf_nginx_stop(struct hf_nginx *nginx)
     free(nginx->config);
     free(nginx->error_log);
     free(nginx->access_log);
+    free(nginx->pid_file);
     free(nginx);
 }
 
