@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * certs.h: a throw-away certificate authority with certificates of servers and clients, made by
- * the program openssl in a temporary directory. Takes about a fifth of a second: make one per test program.
+ * the program openssl in a temporary directory. Takes about a fifth of a second: make one per
+ * test program.
  */
 #ifndef HOSTFLAGS_TESTS_SUPPORT_CERTS_H
 #define HOSTFLAGS_TESTS_SUPPORT_CERTS_H
@@ -33,7 +34,7 @@ const char *hf_certs_client_file(const struct hf_certs *certs);
 const char *hf_certs_client_with_key_file(const struct hf_certs *certs);
 const char *hf_certs_encrypted_key_file(const struct hf_certs *certs);
 
-/* For the same key, signed by another authority, which nobody trusts though it has the same name. */
+/* For the same key, signed by another authority, which has the same name but nobody trusts. */
 const char *hf_certs_untrusted_client_file(const struct hf_certs *certs);
 
 #endif

@@ -119,13 +119,13 @@ void hf_flag_service_set_fault(struct hf_flag_service *service, enum hf_fault fa
 /* Status 303 with that Location. */
 void hf_flag_service_set_redirect(struct hf_flag_service *service, const char *url);
 
-/* Conditional requests. From now on every 200 carries that ETag (with its quotes, byte for byte), one
- * with a fault too, and a request whose If-None-Match is the same bytes gets a 304 with no body, but
- * not where the reply has a fault. NULL, as at the start: neither. */
+/* Conditional requests. Every 200 carries that ETag from now on (with its quotes, byte for byte),
+ * and a request whose If-None-Match is the same bytes gets a 304 without a body. A 200 with a fault
+ * carries it too, but is never a 304. NULL, as at the start: neither. */
 void hf_flag_service_set_etag(struct hf_flag_service *service, const char *etag);
 /* Whether a 304 carries the ETag too; true at the start. */
 void hf_flag_service_set_etag_on_304(struct hf_flag_service *service, bool on);
-/* How many requests were answered 304 for their If-None-Match; a clear of the log changes nothing. */
+/* How many requests were answered 304 for their If-None-Match, since the start. */
 size_t hf_flag_service_not_modified(struct hf_flag_service *service);
 
 /* The log. Requests are numbered from 0 since the start or the latest clear. */

@@ -36,7 +36,7 @@ const char *hf_http_proxy_request(struct hf_http_proxy *proxy, size_t i);
 size_t hf_http_proxy_connects(struct hf_http_proxy *proxy);
 size_t hf_http_proxy_plain(struct hf_http_proxy *proxy);
 
-/* What the latest of them wanted to reach, "flags.example:443", for the caller to free; "": none. */
+/* What the latest of them wanted to reach, "flags.example:443"; "": none. The caller frees. */
 char *hf_http_proxy_authority(struct hf_http_proxy *proxy);
 
 #endif

@@ -35,8 +35,8 @@ uint16_t hf_nginx_port(const struct hf_nginx *nginx);
 void hf_nginx_write(struct hf_nginx *nginx, const char *text);
 
 /* One line per request: protocol, status, If-None-Match, Accept-Encoding, ETag, Content-Encoding,
- * separated by '|', '-' where there is none; a quote is written \x22. A line comes after its answer:
- * wait for it. For the caller to free. */
+ * separated by '|', '-' where there is none; a quote is written \x22. A line may come after its
+ * answer: wait for it. For the caller to free. */
 char *hf_nginx_log(struct hf_nginx *nginx);
 
 #endif
