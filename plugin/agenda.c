@@ -233,28 +233,36 @@ static bool apply_allowed_locked(struct hf_registry *registry, struct hf_host_en
     return (word & HF_HOST_LIVE) != 0 && (word & (HF_HOST_ASLEEP | HF_HOST_PARKED)) == 0;
 }
 
-/* others: requests are others than before. */
+/* Gives up what is in flight; what has failed may work now (others: requests are others than
+ * before). True: it is to be asked again, whether its values are fresh or not. */
+static bool ask_anew(struct hf_facts *facts, bool others, int64_t now)
+{
+    bool failed = others && facts->failures > 0, in_flight = facts->in_flight;
+
+    if (failed)
+        facts->not_before_ms = hf_schedule_ask_again(facts, now);
+    if (in_flight)
+        facts->not_before_ms = hf_schedule_give_up(facts);
+    facts->in_flight = false;
+    return failed || in_flight;
+}
+
 static void apply_to_host_locked(
     struct hf_registry *registry, uint32_t host, bool others, int64_t now)
 {
     struct hf_host_entry *entry = hf_block_host(hf_registry_block(registry), host);
     bool wanted = apply_allowed_locked(registry, entry);
+    bool anew = ask_anew(&entry->facts, others, now);
 
     entry->expired = hf_schedule_expiry(&registry->settings->policy, &entry->facts) <= now;
     hf_host_publish_locked(
         registry, host, entry->expired ? 0 : entry->sent, entry->expired ? 0 : entry->on);
-    if (entry->facts.in_flight) {
-        entry->facts.in_flight = false;
-        entry->facts.not_before_ms = hf_schedule_give_up(&entry->facts);
-        entry->facts.due_ms = HF_NEVER;
-    } else if (others && entry->facts.failures > 0) {
-        entry->facts.not_before_ms = hf_schedule_ask_again(&entry->facts, now);
-        entry->facts.due_ms = HF_NEVER;
-    }
     if (others)
         entry->etag[0] = '\0';
     if (!entry->allowed && (HF_LOAD(entry->word) & HF_HOST_LIVE) != 0)
         entry->facts.due_ms = (HF_LOAD(entry->word) & HF_HOST_REFERENCES) == 0 ? now : HF_NEVER;
+    else if (anew)
+        entry->facts.due_ms = wanted ? entry->facts.not_before_ms : now; /* to be tended */
     else if (wanted && entry->facts.due_ms == HF_NEVER)
         entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
     entry->probe_ms = wanted && hf_host_wants_probe(registry, entry) ? now : HF_NEVER;
