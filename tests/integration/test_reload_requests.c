@@ -306,6 +306,8 @@ static void test_http_is_forbidden(void)
 
 /* ---- whom to trust, what to show, which way to go ---- */
 
+#define PATIENT "connect_timeout = 5min\nrequest_timeout = 5min\n" /* handshakes under valgrind */
+
 static void test_ca_file(void)
 {
     struct hf_flag_service_options options = {
@@ -314,11 +316,12 @@ static void test_ca_file(void)
 
     service = hf_flag_service_start(&options);
     hf_flag_service_set_flag(service, "a", true);
-    start_cache("%s", "");
+    start_cache(PATIENT);
     conn = connect_service();
     CHECK(HF_WAIT_UNTIL(has_failed(conn), BOUND_MS));
     CHECK_INT_EQ(hf_test_explain(plugin, conn, A).last_error, HF_FETCH_TLS);
-    CHECK_INT_EQ(hf_test_reload(plugin, SETTINGS "ca_file = %s\n", hf_certs_ca_file(certs)), HF_OK);
+    CHECK_INT_EQ(
+        hf_test_reload(plugin, SETTINGS PATIENT "ca_file = %s\n", hf_certs_ca_file(certs)), HF_OK);
     CHECK(HF_WAIT_UNTIL(is_known(conn), BOUND_MS));
     CHECK_INT_EQ(requests(), 1);
     CHECK_INT_EQ(plugin->is_enabled(conn, A), 1);
@@ -340,10 +343,10 @@ static void test_client_certificate(void)
         return;
     hf_nginx_write(nginx, "{\"flags\":{\"a\":true}}");
     snprintf(url, sizeof(url), "https://127.0.0.1:%u", hf_nginx_port(nginx));
-    start_cache("ca_file = %s\n", hf_certs_ca_file(certs));
+    start_cache(PATIENT "ca_file = %s\n", hf_certs_ca_file(certs));
     conn = hf_test_connect(plugin, url);
     CHECK(HF_WAIT_UNTIL(has_status(conn, 400), BOUND_MS));
-    CHECK_INT_EQ(hf_test_reload(plugin, SETTINGS "ca_file = %s\nclient_cert_file = %s\n",
+    CHECK_INT_EQ(hf_test_reload(plugin, SETTINGS PATIENT "ca_file = %s\nclient_cert_file = %s\n",
                      hf_certs_ca_file(certs), hf_certs_client_with_key_file(certs)),
         HF_OK);
     CHECK(HF_WAIT_UNTIL(is_known(conn), BOUND_MS));
