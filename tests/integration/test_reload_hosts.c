@@ -148,8 +148,8 @@ struct storm {
     atomic_uint_fast64_t connected, refused;
 };
 
-/* A caller keeps the last few of its connections open. Each org id is an entry with a backoff of its
- * own, so that there are always some to be asked. */
+/* A caller keeps the last few of its connections open. Each org id is an entry with a backoff of
+ * its own, so that there are always some to be asked. */
 static void *call(void *arg)
 {
     struct storm *storm = arg;

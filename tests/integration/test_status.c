@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * status(HF_STATUS_JSON): its members are those that host_api.h names, its numbers are right after a
- * known history, its text is whole at any moment; and explain after each kind of end.
+ * status(HF_STATUS_JSON): its members are those that host_api.h names, and its numbers are right
+ * after a known history. test_status_calls.c has the rest of status.
  */
 #include "tests/integration/cache_fixture.h"
 #include "tests/support/tmpdir.h"
