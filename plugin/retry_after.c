@@ -54,17 +54,29 @@ static int64_t read_http_date(const char *text)
     return time == -1 ? NO_TIME : (int64_t)time;
 }
 
+/* Whether text begins as shape says: d stands for a digit, T for what may be between date and time.
+ */
+static bool has_shape(const char *text, const char *shape)
+{
+    for (; *shape != '\0'; shape++, text++) {
+        if (*shape == 'd'       ? !is_digit(*text)
+                : *shape == 'T' ? *text != 'T' && *text != 't' && *text != ' '
+                                : *text != *shape)
+            return false;
+    }
+    return true;
+}
+
 /* "Z", or "+01:00": seconds east of Greenwich. */
 static bool read_zone(const char *text, int64_t *east_s)
 {
-    int hours, minutes, length = 0;
+    int hours, minutes;
 
     *east_s = 0;
     if ((*text == 'Z' || *text == 'z') && text[1] == '\0')
         return true;
-    if ((*text != '+' && *text != '-') || !is_digit(text[1]) ||
-        sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &length) != 2 || length != 5 ||
-        text[1 + length] != '\0' || hours > 23 || minutes < 0 || minutes > 59)
+    if ((*text != '+' && *text != '-') || !has_shape(text + 1, "dd:dd") || text[6] != '\0' ||
+        sscanf(text + 1, "%2d:%2d", &hours, &minutes) != 2 || hours > 23 || minutes > 59)
         return false;
     *east_s = (*text == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
     return true;
@@ -76,20 +88,14 @@ static int64_t read_rfc3339(const char *text)
     static const char shape[] = "dddd-dd-ddTdd:dd:dd";
     struct tm tm = {0};
     int64_t east_s, fraction = 0;
-    size_t i;
 
-    for (i = 0; shape[i] != '\0'; i++) {
-        if (shape[i] == 'd'       ? !is_digit(text[i])
-                : shape[i] == 'T' ? strchr("Tt ", text[i]) == NULL || text[i] == '\0'
-                                  : text[i] != shape[i])
-            return NO_TIME;
-    }
-    if (sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+    if (!has_shape(text, shape) ||
+        sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
             &tm.tm_min, &tm.tm_sec) != 6 ||
         tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
         tm.tm_min > 59 || tm.tm_sec > 60)
         return NO_TIME;
-    text += i;
+    text += strlen(shape);
     if (*text == '.') {
         if (!is_digit(text[1]))
             return NO_TIME;
