@@ -49,12 +49,15 @@ static void take_field(struct hf_headers *headers, const char *line, size_t leng
         keep(fields[i].place, fields[i].room, value, (size_t)(end - value));
         break;
     }
+    /* If-None-Match: * is true of whatever the service has. */
+    if (strcmp(headers->etag, "*") == 0)
+        headers->etag[0] = '\0';
 }
 
 bool hf_headers_take(struct hf_headers *headers, const char *line, size_t length)
 {
     if (length >= 5 && memcmp(line, "HTTP/", 5) == 0)
-        memset(headers, 0, sizeof(*headers));
+        *headers = (struct hf_headers){.bytes = headers->bytes};
     headers->bytes += length;
     if (headers->bytes > HF_HEADERS_MAX_BYTES)
         return false;
