@@ -36,25 +36,30 @@ static inline void fixture_give(void *mutex)
 }
 
 /* pairs: key, value, ..., NULL; the flags are a, b, c. Aborts on a mistake of the test's own. */
+static inline struct hf_settings *fixture_settings(const char *const *pairs)
+{
+    struct hf_settings *settings = hf_settings_create();
+    char error[512];
+    int result = hf_settings_set(settings, "flags", "a, b, c", error, sizeof(error));
+
+    for (; result == 0 && *pairs != NULL; pairs += 2)
+        result = hf_settings_set(settings, pairs[0], pairs[1], error, sizeof(error));
+    if (result == 0)
+        result = hf_settings_finish(settings, error, sizeof(error));
+    if (result != 0) {
+        fprintf(stderr, "%s\n", error);
+        abort();
+    }
+    return settings;
+}
+
 static inline void fixture_open(struct fixture *fixture, const char *const *pairs)
 {
-    char error[512];
-
     memset(fixture, 0, sizeof(*fixture));
     pthread_mutex_init(&fixture->mutex, NULL);
     fixture->lock = (struct hf_lock){fixture_take, fixture_give, &fixture->mutex};
     fixture->registry.lock = &fixture->lock;
-    fixture->settings = hf_settings_create();
-    if (hf_settings_set(fixture->settings, "flags", "a, b, c", error, sizeof(error)) != 0)
-        abort();
-    for (; *pairs != NULL; pairs += 2) {
-        if (hf_settings_set(fixture->settings, pairs[0], pairs[1], error, sizeof(error)) != 0) {
-            fprintf(stderr, "%s\n", error);
-            abort();
-        }
-    }
-    if (hf_settings_finish(fixture->settings, error, sizeof(error)) != 0)
-        abort();
+    fixture->settings = fixture_settings(pairs);
     fixture->bytes = hf_registry_bytes(fixture->settings);
     fixture->bytes = (fixture->bytes + 4095) / 4096 * 4096;
     fixture->memory = aligned_alloc(4096, fixture->bytes);
@@ -63,6 +68,19 @@ static inline void fixture_open(struct fixture *fixture, const char *const *pair
 }
 
 #define FIXTURE_OPEN(fixture, ...) fixture_open((fixture), (const char *const[]){__VA_ARGS__, NULL})
+
+/* Other settings at `now`; those that are not named are the defaults again. */
+static inline void fixture_reload(struct fixture *fixture, int64_t now, const char *const *pairs)
+{
+    struct hf_settings *before = fixture->settings;
+
+    fixture->settings = fixture_settings(pairs);
+    hf_registry_apply(&fixture->registry, fixture->settings, now);
+    hf_settings_destroy(before);
+}
+
+#define FIXTURE_RELOAD(fixture, now, ...) \
+    fixture_reload((fixture), (now), (const char *const[]){__VA_ARGS__, NULL})
 
 static inline void fixture_close(struct fixture *fixture)
 {
@@ -125,7 +143,9 @@ static inline struct hf_completed succeed(
 {
     struct hf_completion completion = {.outcome = HF_OUTCOME_OK,
         .http_status = 200,
-        .document = {.sent = 7, .on = on, .ttl_seconds = ttl_s}};
+        .document = {.sent = 7, .on = on, .ttl_seconds = ttl_s},
+        .etag = "",
+        .message = ""};
 
     return hf_registry_complete(&fixture->registry, job, &completion, now, 0);
 }
@@ -133,7 +153,8 @@ static inline struct hf_completed succeed(
 static inline struct hf_completed fail_with(
     struct fixture *fixture, const struct hf_job *job, uint16_t status, int64_t now)
 {
-    struct hf_completion completion = {.outcome = HF_OUTCOME_HTTP, .http_status = status};
+    struct hf_completion completion = {
+        .outcome = HF_OUTCOME_HTTP, .http_status = status, .etag = "", .message = "it failed"};
 
     return hf_registry_complete(&fixture->registry, job, &completion, now, UINT32_MAX);
 }
