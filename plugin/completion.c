@@ -27,6 +27,8 @@ void hf_host_tally_locked(struct hf_registry *registry, struct hf_host_entry *en
 {
     enum hf_state state = hf_schedule_state(&registry->settings->policy, &entry->facts, now);
 
+    if ((HF_LOAD(entry->word) & HF_HOST_LIVE) == 0)
+        return; /* it has left meanwhile: nobody is answered anything */
     hf_describe_tally(
         registry->settings, state, entry->sent, hf_registry_block(registry)->totals.published);
 }
