@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * What the end of a request changes: Retry-After, refusals, what expires, and the sums. Time is a
- * parameter, so hours pass at once. About 304 and ETags: test_etag.c.
+ * parameter, so hours pass at once. About 304 and ETags: test_conditional.c.
  */
 #include "tests/unit/registry_fixture.h"
 
