@@ -8,8 +8,8 @@
  *
  *     200, understood      its values and its ETag replace those at hand; failures end
  *     304 to our own ETag  the values at hand are fresh for the TTL of their 200; failures end
- *     304 to no ETag       asked once more, at once; the second time in a row, or among failures,
- *                          it is a failure like others
+ *     304 to no ETag       while somebody holds the host, asked once more, at once; the second time
+ *                          in a row, among failures, or to nobody, it is a failure like others
  *     401, 403, 404        a failure; asked again after 15 min, or when the token has changed
  *     429, 503, each with Retry-After
  *                          a failure; not before that time, and nobody may shorten it
@@ -159,8 +159,8 @@ static void end_locked(struct hf_registry *registry, const struct hf_job *job,
     struct hf_completed *completed)
 {
     struct hf_host_entry *entry = hf_block_host(hf_registry_block(registry), job->host);
-    bool once_more =
-        is_useless_304(completion) && !entry->asked_twice && entry->facts.failures == 0;
+    bool once_more = is_useless_304(completion) && !entry->asked_twice &&
+        entry->facts.failures == 0 && is_held(entry);
 
     note_end(hf_registry_block(registry), entry, completion);
     entry->asked_twice = is_useless_304(completion);
@@ -173,6 +173,8 @@ static void end_locked(struct hf_registry *registry, const struct hf_job *job,
     } else if (once_more) {
         entry->etag[0] = '\0';
         entry->facts.due_ms = now;
+        /* For the next life, should this one end before it is asked. */
+        entry->facts.not_before_ms = hf_schedule_backoff(now, 1, jitter);
     } else {
         fail_locked(registry, entry, completion, now, jitter);
         completed->failures = entry->facts.failures;
