@@ -198,6 +198,24 @@ static void test_only_once_more(void)
     fixture_close(&f);
 }
 
+/* The last connection leaves between the answer and the second request. */
+static void test_once_more_for_nobody(void)
+{
+    struct fixture f;
+    struct hf_job job;
+    FIXTURE_OPEN(&f, "linger", "0");
+
+    hf_handle one = connect_at(&f, NAME, 0);
+    CHECK(take(&f, 0, &job));
+    misanswer(&f, &job, 0);
+    CHECK(hf_registry_release(&f.registry, one, 0));
+    CHECK(!take(&f, 0, &job));
+    connect_at(&f, NAME, 10);
+    CHECK(!take(&f, 5 * SECOND - 1, &job));
+    CHECK(take(&f, 5 * SECOND, &job));
+    fixture_close(&f);
+}
+
 /* It does not touch values that came without an ETag, and the next one after a success is again
  * worth one more. */
 static void test_values_without_etag(void)
@@ -436,6 +454,8 @@ static const struct hf_test tests[] = {
     {"C67 C71 after max_stale a 304 brings the values back", test_after_max_stale},
     {"C71 a 304 to nothing: one request more", test_once_more},
     {"C62 C71 a second one is a failure, with backoff", test_only_once_more},
+    {"C62 C71 nor is it a second one when nobody holds the host any more",
+        test_once_more_for_nobody},
     {"C71 a 304 to nothing renews no values", test_values_without_etag},
     {"C62 C71 304 for ever, or by turns with 500: one request per window", test_one_per_window},
     {"C62 C71 the same where connections come and go", test_one_per_window_cycles},
