@@ -109,7 +109,7 @@ struct hf_completion {
     struct hf_document document; /* of a 200 */
     const char *etag; /* of a 200; "": none. Borrowed, as all strings here */
     int64_t retry_after_ms; /* 0: none */
-    uint64_t token_mark; /* of the token that was sent, or missing; 0: none was */
+    uint64_t token_mark; /* of the token that was sent or withheld; 0: there was none */
     const char *message; /* for people; "" after HF_OUTCOME_OK; cut to HF_MESSAGE_MAX */
 };
 

@@ -45,12 +45,13 @@ static bool prepare_token(struct hf_requester *requester, struct hf_request *req
         return false;
     if (state == HF_TOKEN_NONE)
         return true;
+    /* Also of one that is withheld: later looks at its file compare with it. */
+    request->token_mark = hf_token_mark(token, requester->salt);
     if (!https && settings->allow_http != HF_HTTP_LOOPBACK) {
         request->token_withheld = true;
         return true;
     }
     request->token_length = token->length;
-    request->token_mark = hf_token_mark(token, requester->salt);
     snprintf(request->token_source, sizeof(request->token_source), "%s", token->source);
     snprintf(requester->authorization, sizeof(requester->authorization), "Authorization: Bearer %s",
         token->text);
