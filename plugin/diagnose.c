@@ -105,6 +105,37 @@ static void say_status(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_M
         say(out, "the answer's status was %u, expected 200", status);
 }
 
+/* ---- TLS ---- */
+
+/* What else libcurl says of a connection that broke is about sockets. */
+static void say_hung_up(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_MAX])
+{
+    bool alert = strcasestr(symptoms->detail, "alert") != NULL;
+
+    say(out, "the service hung up after the TLS handshake; it may want %s (%s)%s%s",
+        symptoms->has_client_certificate ? "another client certificate" : "a client certificate",
+        symptoms->has_client_certificate ? "setting client_cert_file"
+                                         : "settings client_cert_file and client_key_file",
+        alert ? ": " : "", alert ? symptoms->detail : "");
+}
+
+/* False: there is nothing to add to what libcurl says. */
+static bool say_tls(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_MAX])
+{
+    if (symptoms->hung_up)
+        say_hung_up(symptoms, out);
+    else if (symptoms->certificate[0] != '\0')
+        say(out, "the certificate is for %s, not for %s", symptoms->certificate, symptoms->host);
+    else if (symptoms->bad_client_files)
+        say(out,
+            "client_cert_file or client_key_file cannot be used (expected PEM, the key without a "
+            "password): %s",
+            symptoms->detail);
+    else
+        return false;
+    return true;
+}
+
 /* ---- everything ---- */
 
 void hf_diagnose(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_MAX])
@@ -117,11 +148,9 @@ void hf_diagnose(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_MAX])
         say_status(symptoms, out);
         return;
     case HF_OUTCOME_TLS:
-        if (symptoms->certificate[0] != '\0') {
-            say(out, "the certificate is for %s, not for %s", symptoms->certificate,
-                symptoms->host);
+    case HF_OUTCOME_CONNECT:
+        if (say_tls(symptoms, out))
             return;
-        }
         break;
     case HF_OUTCOME_PARSE:
         if (symptoms->http_status == 200) {
@@ -133,7 +162,6 @@ void hf_diagnose(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_MAX])
         say(out, "nothing was sent: %s", symptoms->detail);
         return;
     case HF_OUTCOME_DNS:
-    case HF_OUTCOME_CONNECT:
     case HF_OUTCOME_TIMEOUT:
     case HF_OUTCOME_TOO_LARGE:
     case HF_OUTCOME_REFUSED:

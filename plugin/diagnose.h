@@ -29,6 +29,9 @@ struct hf_symptoms {
     size_t token_length; /* of the token that was sent; 0: none was */
     bool token_withheld; /* there was one, but it does not go over plain http */
     bool has_org_id;
+    bool hung_up; /* the service ended it after the TLS handshake, before any answer */
+    bool bad_client_files; /* our certificate or its key cannot be used */
+    bool has_client_certificate; /* we have one to show */
 };
 
 /* Writes the line; "" after HF_OUTCOME_OK. Printable ASCII: anything else becomes '?'. */

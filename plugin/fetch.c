@@ -240,6 +240,23 @@ int hf_fetcher_start(struct hf_fetcher *fetcher, const struct hf_fetch_request *
 
 /* ---- results ---- */
 
+/* In TLS 1.3 a client that is not trusted hears of it after the handshake, when it reads: of that
+ * libcurl has no code of its own, only the TLS library's text. */
+static bool is_alert(const struct transfer *transfer)
+{
+    return strcasestr(transfer->error, "alert") != NULL;
+}
+
+static bool has_hung_up(const struct transfer *transfer, CURLcode code)
+{
+    curl_off_t handshake_us = 0;
+
+    if (code != CURLE_SEND_ERROR && code != CURLE_RECV_ERROR && code != CURLE_GOT_NOTHING)
+        return false;
+    curl_easy_getinfo(transfer->easy, CURLINFO_APPCONNECT_TIME_T, &handshake_us);
+    return handshake_us > 0 && transfer->headers.bytes == 0;
+}
+
 static enum hf_outcome outcome_of(const struct transfer *transfer, CURLcode code)
 {
     if (transfer->too_large)
@@ -261,9 +278,10 @@ static enum hf_outcome outcome_of(const struct transfer *transfer, CURLcode code
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_USE_SSL_FAILED:
         return HF_OUTCOME_TLS;
-    case CURLE_COULDNT_CONNECT:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
+        return is_alert(transfer) ? HF_OUTCOME_TLS : HF_OUTCOME_CONNECT;
+    case CURLE_COULDNT_CONNECT:
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
     case CURLE_HTTP2:
@@ -323,6 +341,8 @@ static void report(struct transfer *transfer, CURLcode code)
         result.message = transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
         if (code == CURLE_PEER_FAILED_VERIFICATION)
             result.certificate = certificate_names(transfer->easy);
+        result.hung_up = has_hung_up(transfer, code);
+        result.bad_client_files = code == CURLE_SSL_CERTPROBLEM;
     } else if (status != 200) {
         result.outcome = HF_OUTCOME_HTTP;
         snprintf(message, sizeof(message), "the answer's status was %ld, expected 200", status);

@@ -46,6 +46,8 @@ struct hf_fetch_result {
     const char *message; /* what went wrong, for people; "" after OK */
     const struct hf_headers *headers; /* of the answer; without one all is "" */
     const char *certificate; /* the names in a certificate that is somebody else's; "" otherwise */
+    bool hung_up; /* the service ended it after the TLS handshake, before any answer */
+    bool bad_client_files; /* the certificate or the key cannot be used, for what message says */
     const char *body; /* not NUL-terminated; NULL when length is 0 */
     size_t length;
 };

@@ -150,6 +150,9 @@ void hf_request_end(struct hf_requester *requester, struct hf_request *request,
         .token_length = request->token_length,
         .token_withheld = request->token_withheld,
         .has_org_id = request->job.key.org_id[0] != '\0',
+        .hung_up = result->hung_up,
+        .bad_client_files = result->bad_client_files,
+        .has_client_certificate = settings->client_cert_file != NULL,
     };
 
     *completion = (struct hf_completion){.http_status = result->http_status,

@@ -132,6 +132,36 @@ static void test_others(void)
     CHECK_STR_EQ(text, "");
 }
 
+static void test_client_certificates(void)
+{
+    static const enum hf_outcome outcomes[] = {HF_OUTCOME_CONNECT, HF_OUTCOME_TLS};
+    char text[HF_MESSAGE_MAX];
+
+    for (size_t i = 0; i < COUNT(outcomes); i++) {
+        struct hf_symptoms symptoms = symptoms_of(outcomes[i], 0);
+
+        symptoms.hung_up = true;
+        symptoms.detail = "Send failure: Broken pipe";
+        hf_diagnose(&symptoms, text);
+        CHECK_STR_EQ(text,
+            "the service hung up after the TLS handshake; it may want a client certificate "
+            "(settings client_cert_file and client_key_file)");
+        symptoms.has_client_certificate = true;
+        symptoms.detail = "tlsv1 alert unknown ca";
+        hf_diagnose(&symptoms, text);
+        CHECK_STR_EQ(text,
+            "the service hung up after the TLS handshake; it may want another client certificate "
+            "(setting client_cert_file): tlsv1 alert unknown ca");
+        symptoms.hung_up = false;
+        symptoms.bad_client_files = true;
+        symptoms.detail = "no key";
+        hf_diagnose(&symptoms, text);
+        CHECK_STR_EQ(text,
+            "client_cert_file or client_key_file cannot be used (expected PEM, the key without a "
+            "password): no key");
+    }
+}
+
 /* A line is a line, however long and strange what others say. */
 static void test_strange(void)
 {
@@ -154,6 +184,7 @@ static const struct hf_test tests[] = {
     {"C28 C70 what is said of tokens: length and source", test_tokens},
     {"C31 C70 what is said of redirects: no query, no user info", test_redirects},
     {"C32 C41 certificates, documents, and what others said", test_others},
+    {"C32 client certificates that are wanted, refused or of no use", test_client_certificates},
     {"C70 long and unprintable texts", test_strange},
 };
 
