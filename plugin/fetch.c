@@ -176,15 +176,18 @@ static int set_tls(CURL *easy, const struct hf_fetch_options *options)
     return 0;
 }
 
-/* A proxy gets neither our fields with its CONNECT nor a place in the answer's header. */
+/* A proxy gets neither our fields with its CONNECT nor a place in the answer's header. NOPROXY: the
+ * environment has no say in what the setting says. */
 static int set_proxy(CURL *easy, const struct hf_fetch_options *options, bool direct)
 {
     SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    if (direct)
+    if (direct) {
         SET(CURLOPT_PROXY, "");
-    else if (options->proxy != NULL)
+    } else if (options->proxy != NULL) {
         SET(CURLOPT_PROXY, options->proxy);
+        SET(CURLOPT_NOPROXY, "");
+    }
     /* Only for proxies that are spoken to by TLS; a libcurl without them refuses it. */
     if (options->ca_file != NULL)
         (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, options->ca_file);
