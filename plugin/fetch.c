@@ -320,6 +320,18 @@ static const char *certificate_names(CURL *easy)
     return subject;
 }
 
+/* A proxy's URL that libcurl does not understand it repeats, with the password in it. */
+static const char *message_of(const struct transfer *transfer, CURLcode code)
+{
+    static const char unsupported[] = "Unsupported proxy ";
+
+    if (strncmp(transfer->error, unsupported, strlen(unsupported)) == 0 ||
+        strchr(transfer->error, '@') != NULL)
+        return "the proxy's URL, which is not shown, cannot be understood (setting proxy, or "
+               "https_proxy and the like in the environment)";
+    return transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
+}
+
 static void report(struct transfer *transfer, CURLcode code)
 {
     struct hf_fetcher *fetcher = transfer->fetcher;
@@ -341,7 +353,7 @@ static void report(struct transfer *transfer, CURLcode code)
             proxy_status, proxy_status == 407 ? ", it wants another user or password" : "");
         result.message = message;
     } else if (result.outcome != HF_OUTCOME_OK) {
-        result.message = transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
+        result.message = message_of(transfer, code);
         if (code == CURLE_PEER_FAILED_VERIFICATION)
             result.certificate = certificate_names(transfer->easy);
         result.hung_up = has_hung_up(transfer, code);

@@ -3,6 +3,7 @@
 
 #include "plugin/upstream.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -33,10 +34,30 @@ static bool has_port(const char *host)
         (host[0] == '[' || strchr(host, ':') == colon);
 }
 
+static bool is_escaped_control(const char *text)
+{
+    if (text[0] != '%' || !isxdigit((unsigned char)text[1]) || !isxdigit((unsigned char)text[2]))
+        return false;
+    return text[1] < '2' || (text[1] == '7' && strchr("fF", text[2]) != NULL);
+}
+
+/* user:password, up to length. libcurl does not understand what is refused here: it repeats the
+ * whole URL in its error text, or leaves the proxy out without a word. */
+static const char *check_credentials(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (strchr("/?#@", text[i]) != NULL)
+            return "its user or password has one of / ? # @ (expected %2F %3F %23 %40)";
+        if (is_escaped_control(text + i))
+            return "its user or password has a control character";
+    }
+    return NULL;
+}
+
 const char *hf_proxy_url_check(const char *url)
 {
     struct hf_upstream_key key;
-    const char *host;
+    const char *host, *wrong;
 
     for (const char *p = url; *p != '\0'; p++) {
         if (*p <= ' ' || *p >= 0x7f)
@@ -45,6 +66,9 @@ const char *hf_proxy_url_check(const char *url)
     if (!skip_scheme(&url))
         return "its scheme is none of http, https, socks4, socks4a, socks5 and socks5h";
     host = strrchr(url, '@');
+    wrong = host == NULL ? NULL : check_credentials(url, (size_t)(host - url));
+    if (wrong != NULL)
+        return wrong;
     host = host == NULL ? url : host + 1;
     if (!has_port(host))
         return "it has no port";

@@ -108,6 +108,31 @@ static void test_environment(void)
     hf_http_proxy_stop(proxy);
 }
 
+/* What libcurl does not understand, it repeats. */
+static void test_bad_environment(void)
+{
+    static const char *const rows[] = {"http://user:hidden@127.0.0.1:99999", "user:hidden@h:x",
+        "ftp://user:hidden@127.0.0.1:1", "http://user:hidden/x@127.0.0.1:1", "http://user:hidden"};
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char variable[128], *output;
+        const char *const env[] = {variable, "HF_VERBOSE=1", NULL};
+        struct hf_process *process;
+
+        snprintf(variable, sizeof(variable), "https_proxy=%s", rows[i]);
+        process = hf_process_start(&(struct hf_process_options){
+            .argv = once_argv("flags = a\n", "localhost"), .env = env, .merge = true});
+        if (CHECK(process != NULL) && CHECK(hf_process_wait_exit(process, BOUND_MS, NULL))) {
+            output = hf_process_output(process, HF_STDOUT);
+            CHECK_STR_CONTAINS(output, "warning: asking for the flags of https://localhost failed");
+            CHECK_STR_CONTAINS(output, "\"last_message\":\"the proxy's URL, which is not shown");
+            CHECK(strstr(output, "hidden") == NULL);
+            free(output);
+        }
+        hf_process_destroy(process);
+    }
+}
+
 /* What the environment would leave out as well. */
 static void test_setting_wins(void)
 {
@@ -311,6 +336,8 @@ static void test_goes_away(void)
 
 static const struct hf_test tests[] = {
     {"C32 the variables of the environment, each for its scheme", test_environment},
+    {"C70 a proxy of the environment that is none: its password is not shown",
+        test_bad_environment},
     {"C32 the setting wins over the environment, exceptions included", test_setting_wins},
     {"C32 loopback literals are asked directly whatever the setting says", test_loopback},
     {"C32 with the setting service: what counts is who is asked", test_setting_service},

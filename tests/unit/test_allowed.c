@@ -108,7 +108,8 @@ static void test_proxy_urls(void)
 {
     static const char *const good[] = {"proxy:3128", "http://proxy:3128", "HTTPS://proxy.example:1",
         "socks5h://u:p@proxy:1080", "socks4a://proxy:1080", "socks4://p:1", "socks5://p:1",
-        "u:p@ss@proxy:65535", "http://127.0.0.1:8080/", "[::1]:8080", "http://u:p@[::1]:8080"};
+        "u:p%40ss%2f%zz%@proxy:65535", "http://us:er[:\\%7e@proxy:1", "http://127.0.0.1:8080/",
+        "[::1]:8080", "http://u:p@[::1]:8080"};
     static const struct {
         const char *url, *said;
     } bad[] = {
@@ -124,6 +125,15 @@ static void test_proxy_urls(void)
         {"http://:80", "is neither"},
         {"u:p@:80", "is neither"},
         {"proxy:80/path", "is neither"},
+        {"http://u:p/w@proxy:80", "one of / ? # @"},
+        {"http://u:p?w@proxy:80", "one of / ? # @"},
+        {"http://u:p#w@proxy:80", "one of / ? # @"},
+        {"u:p@w@proxy:80", "one of / ? # @"},
+        {"http://u:p://w@proxy:80", "one of / ? # @"},
+        {"u:p%00@proxy:80", "a control character"},
+        {"u%0A:p@proxy:80", "a control character"},
+        {"u:%1f@proxy:80", "a control character"},
+        {"u:%7F@proxy:80", "a control character"},
         {"pro xy:80", "blank"},
         {"proxy:80\x7f", "blank or no printable ASCII"},
         {"prox\xc3\xa4:80", "blank or no printable ASCII"},
