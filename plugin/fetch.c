@@ -17,6 +17,8 @@
 #error "libcurl 7.87 or later is needed (CURLOPT_QUICK_EXIT)"
 #endif
 
+#define CA_CACHE_S 60 /* a changed ca_file is noticed by then; libcurl's default is a day */
+
 struct hf_fetcher {
     CURLM *multi;
     struct hf_fetch_options options;
@@ -160,13 +162,17 @@ static struct transfer *transfer_create(
     } while (0)
 
 /* KEYPASSWD: for an encrypted key the TLS library would ask on the terminal, and wait. CERTINFO: to
- * say whose certificate it is, if it is not the host's. */
+ * say whose certificate it is, if it is not the host's. CAPATH: a directory that libcurl may be
+ * built with, and that would be trusted beside ca_file. */
 static int set_tls(CURL *easy, const struct hf_fetch_options *options)
 {
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CERTINFO, 1L);
-    if (options->ca_file != NULL)
+    if (options->ca_file != NULL) {
         SET(CURLOPT_CAINFO, options->ca_file);
+        SET(CURLOPT_CA_CACHE_TIMEOUT, (long)CA_CACHE_S);
+        (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
     if (options->client_cert_file != NULL) {
         SET(CURLOPT_SSLCERT, options->client_cert_file);
         SET(CURLOPT_KEYPASSWD, "");
@@ -189,8 +195,10 @@ static int set_proxy(CURL *easy, const struct hf_fetch_options *options, bool di
         SET(CURLOPT_NOPROXY, "");
     }
     /* Only for proxies that are spoken to by TLS; a libcurl without them refuses it. */
-    if (options->ca_file != NULL)
+    if (options->ca_file != NULL) {
         (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, options->ca_file);
+        (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+    }
     return 0;
 }
 
