@@ -3,11 +3,8 @@
  * Fork: a child starts with an empty cache of its own, and its parent does not notice. Children say
  * by their exit status which of their checks failed: each has a number of its own.
  */
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/integration/inherited.h"
 #include "tests/support/fds.h"
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"
@@ -46,8 +44,6 @@ void __lsan_do_leak_check(void);
 #define ASAN false
 #define CHECK_LEAKS() ((void)0)
 #endif
-
-extern char **environ;
 
 static const struct hf_plugin *plugin;
 static struct hf_flag_service *service;
@@ -323,74 +319,6 @@ static void test_while_others_connect(void)
 
 /* ---- C79: descriptors of children that exec ---- */
 
-static int to_child[2], from_child[2]; /* stdin and stdout of all of them */
-
-static pid_t spawn_by_fork(void)
-{
-    pid_t child = fork();
-
-    if (child == 0) {
-        dup2(to_child[0], STDIN_FILENO);
-        dup2(from_child[1], STDOUT_FILENO);
-        execlp("cat", "cat", (char *)NULL);
-        _exit(127);
-    }
-    return child;
-}
-
-static pid_t spawn_by_posix(void)
-{
-    static char name[] = "cat";
-    char *const argv[] = {name, NULL};
-    posix_spawn_file_actions_t actions;
-    pid_t child = -1;
-
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, to_child[0], STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, from_child[1], STDOUT_FILENO);
-    if (posix_spawnp(&child, name, &actions, NULL, argv, environ) != 0)
-        child = -1;
-    posix_spawn_file_actions_destroy(&actions);
-    return child;
-}
-
-/* A cat that answers has opened and closed all that it opens when it starts. */
-static bool answers(void)
-{
-    struct pollfd answer = {.fd = from_child[0], .events = POLLIN};
-    char byte = 'x';
-
-    return write(to_child[1], &byte, 1) == 1 &&
-        poll(&answer, 1, (int)hf_wait_slow_ms(BOUND_MS)) == 1 && read(from_child[0], &byte, 1) == 1;
-}
-
-/* What a child has open that was started now. Caller frees. */
-static char *descriptors_of_child(pid_t (*spawn)(void))
-{
-    pid_t child = spawn();
-    char *text = NULL;
-
-    if (child <= 0)
-        return NULL;
-    if (CHECK(answers()))
-        text = hf_fds_text(child);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    return text;
-}
-
-static void check_inherits_nothing(const char *expected)
-{
-    pid_t (*const spawns[])(void) = {spawn_by_fork, spawn_by_posix};
-
-    for (size_t i = 0; i < COUNT(spawns); i++) {
-        char *text = descriptors_of_child(spawns[i]);
-
-        CHECK_STR_EQ(text, expected);
-        free(text);
-    }
-}
-
 static void test_exec_inherits_nothing(void)
 {
     char *expected;
@@ -399,10 +327,7 @@ static void test_exec_inherits_nothing(void)
     if (!start("request_timeout = 5min\nlinger = 0\n"))
         return;
     plugin->fini();
-    if (pipe2(to_child, O_CLOEXEC) != 0 || pipe2(from_child, O_CLOEXEC) != 0)
-        abort();
-    expected = descriptors_of_child(spawn_by_fork);
-    CHECK(expected != NULL);
+    expected = inherited_start();
     CHECK_INT_EQ(init_quietly(""), HF_OK);
     check_inherits_nothing(expected); /* up, without a worker */
     conn = hf_test_connect(plugin, url);
@@ -414,11 +339,7 @@ static void test_exec_inherits_nothing(void)
     check_inherits_nothing(expected); /* a transfer is in flight */
     plugin->fini();
     check_inherits_nothing(expected);
-    free(expected);
-    for (int i = 0; i < 2; i++) {
-        close(to_child[i]);
-        close(from_child[i]);
-    }
+    inherited_end(expected);
     hf_flag_service_stop(service);
 }
 
