@@ -3,6 +3,7 @@
  * A real web server as the flag service: its own ETags, gzip, rate limit.
  */
 #include "tests/integration/cache_fixture.h"
+#include "tests/support/certs.h"
 #include "tests/support/nginx.h"
 
 static const char on_document[] =
@@ -117,6 +118,51 @@ static void test_gzip(void)
     hf_nginx_stop(nginx);
 }
 
+/* Compressing makes nginx's ETags weak, W/"...": they come back as they are, over HTTP/1.1 and
+ * HTTP/2. */
+static void check_weak_etag(const struct hf_nginx_options *options, const char *more,
+    const char *scheme, const char *protocol)
+{
+    struct hf_nginx *nginx = hf_nginx_start(options);
+    char url[64], *etag;
+    hf_conn conn;
+
+    if (!CHECK(nginx != NULL))
+        return;
+    hf_nginx_write(nginx, on_document);
+    start_cache("ttl_min = 1s\n%s", more);
+    snprintf(url, sizeof(url), "%s://127.0.0.1:%u", scheme, hf_nginx_port(nginx));
+    conn = hf_test_connect(plugin, url);
+    CHECK(HF_WAIT_UNTIL(nginx_member(nginx, "not_modified") >= 1, BOUND_MS));
+    CHECK_INT_EQ(plugin->is_enabled(conn, A), 1);
+    CHECK_INT_EQ(nginx_member(nginx, "failures"), 0);
+    check_field(nginx, 0, PROTOCOL, protocol);
+    check_field(nginx, 0, CONTENT_ENCODING, "gzip");
+    etag = log_field(nginx, 0, ETAG);
+    CHECK(strncmp(etag, "W/", 2) == 0);
+    check_field(nginx, 1, STATUS, "304");
+    check_field(nginx, 1, IF_NONE_MATCH, etag);
+    free(etag);
+    plugin->fini();
+    hf_nginx_stop(nginx);
+}
+
+static void test_weak_etag(void)
+{
+    struct hf_certs *certs = hf_certs_create();
+    struct hf_nginx_options options = {.server = "gzip on;"};
+    char server[1024], line[512];
+
+    check_weak_etag(&options, "", "http", "HTTP/1.1");
+    snprintf(server, sizeof(server), "gzip on; ssl_certificate %s; ssl_certificate_key %s;",
+        hf_certs_cert_file(certs, HF_CERT_GOOD), hf_certs_key_file(certs));
+    snprintf(line, sizeof(line), "ca_file = %s\n", hf_certs_ca_file(certs));
+    options.listen = "ssl http2";
+    options.server = server;
+    check_weak_etag(&options, line, "https", "HTTP/2.0");
+    hf_certs_destroy(certs);
+}
+
 /* The first request passes; the next ones are too many, and say nothing new. */
 static void test_rate_limit(void)
 {
@@ -174,6 +220,7 @@ static void test_restart(void)
 static const struct hf_test tests[] = {
     {"C71 nginx: its ETags come back to it byte by byte, and 304 keeps the values", test_etag},
     {"C42 nginx: a compressed document", test_gzip},
+    {"C71 nginx: weak ETags of compressed documents, HTTP/2 included", test_weak_etag},
     {"C61 C65 nginx: 429 by limit_req, and nobody asks before its time", test_rate_limit},
     {"C63 C66 nginx: 404, down, and back", test_restart},
 };

@@ -52,6 +52,41 @@ static void test_good(void)
     hf_flag_service_stop(https);
 }
 
+/* The certificate names two addresses and one name; 127.0.0.2 is not among them. */
+static void test_names(void)
+{
+    static const struct {
+        const char *address, *name;
+        bool good;
+    } rows[] = {
+        {"127.0.0.1", "127.0.0.1", true},
+        {"127.0.0.1", "localhost", true},
+        {"127.0.0.1", "LocalHost.", true},
+        {"::1", "[::1]", true},
+        {"::1", "[0:0::0:1]", true},
+        {"127.0.0.2", "127.0.0.2", false},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct hf_flag_service_options options = {.address = rows[i].address,
+            .cert_file = hf_certs_cert_file(certs, HF_CERT_GOOD),
+            .key_file = hf_certs_key_file(certs)};
+        hf_conn conn;
+
+        service = hf_flag_service_start(&options);
+        hf_flag_service_set_flag(service, "a", true);
+        start_cache("ca_file = %s\n", hf_certs_ca_file(certs));
+        conn = hf_test_connect_to(plugin, rows[i].name, hf_flag_service_port(service), NULL);
+        CHECK(HF_WAIT_UNTIL(is_answered(conn), BOUND_MS));
+        if (!CHECK_INT_EQ(plugin->is_enabled(conn, A), rows[i].good))
+            fprintf(stderr, "            in: %s\n", rows[i].name);
+        CHECK_INT_EQ(requests(), rows[i].good);
+        CHECK_INT_EQ(
+            hf_test_explain(plugin, conn, A).last_error, rows[i].good ? HF_FETCH_OK : HF_FETCH_TLS);
+        stop_all();
+    }
+}
+
 static void test_untrusted(void)
 {
     static const struct {
@@ -87,11 +122,11 @@ static void test_untrusted(void)
 }
 
 /* A value, then another certificate at the same address. */
-static void test_value_stays(void)
+static void replace_certificate(enum hf_cert bad)
 {
     struct hf_flag_service *https = start_https(HF_CERT_GOOD), *other;
     struct hf_flag_service_options options = {.port = hf_flag_service_port(https),
-        .cert_file = hf_certs_cert_file(certs, HF_CERT_WRONG_NAME),
+        .cert_file = hf_certs_cert_file(certs, bad),
         .key_file = hf_certs_key_file(certs)};
     hf_conn conn;
 
@@ -109,6 +144,14 @@ static void test_value_stays(void)
     }
     plugin->fini();
     hf_flag_service_stop(other);
+}
+
+static void test_value_stays(void)
+{
+    static const enum hf_cert bad[] = {HF_CERT_WRONG_NAME, HF_CERT_EXPIRED, HF_CERT_SELF_SIGNED};
+
+    for (size_t i = 0; i < COUNT(bad); i++)
+        replace_certificate(bad[i]);
 }
 
 /* nginx with TLS; more: directives. */
@@ -264,6 +307,7 @@ static void test_redirects(void)
 
 static const struct hf_test tests[] = {
     {"C32 a good certificate, by the setting ca_file", test_good},
+    {"C32 names and literal addresses, each as the certificate has them", test_names},
     {"C32 a wrong name, an expired one, a self-signed one, an unknown authority", test_untrusted},
     {"C32 C59 a value, then a wrong certificate: the value stays", test_value_stays},
     {"C32 a service that speaks TLS 1.1 at most", test_old_tls},
