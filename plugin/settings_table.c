@@ -81,7 +81,8 @@ const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT] = {
                  "*.example.org",
         .help = "The hosts that may be asked; connections to others get no reference. Empty: any."},
     {"ca_file", "", HF_KIND_FILE, MEMBER(ca_file), .request = true, .valid = READABLE,
-        .help = "The certificate authorities to trust, as PEM. Empty: those of libcurl."},
+        .help = "The certificate authorities to trust, and no others, as PEM. Empty: those of "
+                "libcurl."},
     {"client_cert_file", "", HF_KIND_FILE, MEMBER(client_cert_file), .request = true,
         .valid = READABLE,
         .help = "The certificate to show to a service that asks for one, as PEM."},
@@ -90,8 +91,10 @@ const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT] = {
         .help = "Its private key, as PEM, not encrypted. Empty: it is in `client_cert_file`."},
     {"proxy", "", HF_KIND_PROXY, MEMBER(proxy), .request = true,
         .valid = "[scheme://][user:password@]host:port",
-        .help = "The proxy to ask through, but for loopback addresses. Empty: what the environment "
-                "says (`https_proxy`, `no_proxy`). The password is never shown."},
+        .help =
+            "The proxy to ask through, but for loopback addresses. In user and password `/?#@` are "
+            "written `%2F%3F%23%40`; the password is never shown. Empty: what the environment "
+            "says (`https_proxy`, `no_proxy`)."},
     {"allow_http", "off", HF_KIND_ALLOW_HTTP, MEMBER(allow_http), .request = true,
         .valid = "off, loopback or any",
         .help = "Where plain http may go: nowhere, to literal loopback addresses, anywhere. Under "

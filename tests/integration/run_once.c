@@ -5,8 +5,8 @@
  *
  *     run_once PLUGIN SETTINGS NAME
  *
- * It starts the plugin with SETTINGS (lines), connects to NAME, waits for an answer of whatever kind
- * and prints "error=N status=N on=N" and its last message. 99: something went wrong.
+ * It starts the plugin with SETTINGS (lines), connects to NAME, waits for an answer of any kind and
+ * prints "error=N status=N on=N" and its last message. 99: something went wrong.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -58,7 +58,7 @@ static void test_transfer(void)
 }
 
 /* The other end does not answer the client's hello. The TLS library opens the file with the
- * authorities, once for all requests, without close-on-exec; an earlier request has made it do so. */
+ * authorities for the first request, without close-on-exec; an earlier one has made it do so. */
 static void test_handshake(void)
 {
     char *expected, url[64];
