@@ -107,6 +107,8 @@ static void say_status(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_M
 
 /* ---- TLS ---- */
 
+enum { NAMES_SHOWN = 80 }; /* bytes of what may be a long list */
+
 /* What else libcurl says of a connection that broke is about sockets. */
 static void say_hung_up(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_MAX])
 {
@@ -125,7 +127,8 @@ static bool say_tls(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_MAX]
     if (symptoms->hung_up)
         say_hung_up(symptoms, out);
     else if (symptoms->certificate[0] != '\0')
-        say(out, "the certificate is for %s, not for %s", symptoms->certificate, symptoms->host);
+        say(out, "the certificate is for %.*s%s, not for %s", NAMES_SHOWN, symptoms->certificate,
+            strlen(symptoms->certificate) > NAMES_SHOWN ? "..." : "", symptoms->host);
     else if (symptoms->bad_client_files)
         say(out,
             "client_cert_file or client_key_file cannot be used (expected PEM, the key without a "

@@ -12,8 +12,8 @@
 #define HF_HEADERS_MAX_BYTES (64 * 1024) /* all lines together, those of 1xx answers included */
 #define HF_ETAG_MAX 256 /* bytes; a longer one is not kept */
 
-/* "" means absent, or unusable: too long, with control characters in it, or the ETag "*". Of a field
- * that comes several times the last one counts. */
+/* "" means absent, or unusable: too long, with control characters in it, or the ETag "*". Of a
+ * field that comes several times the last one counts. */
 struct hf_headers {
     size_t bytes; /* of all lines so far */
     char etag[HF_ETAG_MAX + 1]; /* as sent, quotes and W/ included */

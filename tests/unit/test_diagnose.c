@@ -123,6 +123,13 @@ static void test_others(void)
     symptoms.certificate = "DNS:other.example";
     hf_diagnose(&symptoms, text);
     CHECK_STR_EQ(text, "the certificate is for DNS:other.example, not for db.example");
+    symptoms.certificate =
+        "DNS:0123456789.example, DNS:1123456789.example, DNS:2123456789.example, "
+        "DNS:3123456789.example";
+    hf_diagnose(&symptoms, text);
+    CHECK_STR_EQ(text,
+        "the certificate is for DNS:0123456789.example, DNS:1123456789.example, "
+        "DNS:2123456789.example, DNS:3123..., not for db.example");
     symptoms = symptoms_of(HF_OUTCOME_PARSE, 200);
     symptoms.detail = "it is no JSON";
     hf_diagnose(&symptoms, text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * The schedule after a Retry-After, after a refusal, and when somebody wants to know at once. LEAST,
- * MIDDLE and MOST are jitters that pick the two ends of an interval and its middle.
+ * The schedule after a Retry-After, after a refusal, and when somebody wants to know at once.
+ * LEAST, MIDDLE and MOST are jitters that pick the two ends of an interval and its middle.
  */
 #include "plugin/schedule.h"
 
