@@ -41,19 +41,22 @@ static uint32_t draw(struct hf_refresher *refresher)
 
 /* ---- logging what became of a request ---- */
 
-/* "next try in 4.2 s", or what there is to say instead. */
-static const char *say_next(const struct hf_completed *completed, char *text, size_t size)
+#define NEXT_MAX 64
+
+/* "asked again in 4.2 s", or what there is to say instead. Gives text. */
+static const char *say_next(const struct hf_completed *completed, char text[NEXT_MAX])
 {
     if (completed->next_ms < 0)
-        return "asked again when a connection needs it";
-    snprintf(text, size, "asked again in %.1f s", (double)completed->next_ms / 1000);
+        snprintf(text, NEXT_MAX, "asked again when a connection needs it");
+    else
+        snprintf(text, NEXT_MAX, "asked again in %.1f s", (double)completed->next_ms / 1000);
     return text;
 }
 
 static void log_failure(struct hf_refresher *refresher, const struct hf_job *job,
     const struct hf_completion *completion, const struct hf_completed *completed)
 {
-    char origin[HF_ORIGIN_MAX], next[64];
+    char origin[HF_ORIGIN_MAX], next[NEXT_MAX];
 
     if (!completed->report)
         return;
@@ -62,17 +65,17 @@ static void log_failure(struct hf_refresher *refresher, const struct hf_job *job
         "asking for the flags of %s failed (%s): %s; %s stay; %s (failure %u in a row; reported at "
         "most once a minute)",
         origin, hf_outcome_name(completion->outcome), completion->message,
-        completed->has_values ? "the last known values" : "the defaults",
-        say_next(completed, next, sizeof(next)), completed->failures);
+        completed->has_values ? "the last known values" : "the defaults", say_next(completed, next),
+        completed->failures);
 }
 
 static void log_success(struct hf_refresher *refresher, const struct hf_job *job,
     const struct hf_completion *completion, const struct hf_completed *completed)
 {
-    char origin[HF_ORIGIN_MAX], next[64];
+    char origin[HF_ORIGIN_MAX], next[NEXT_MAX];
 
     hf_upstream_origin(&job->key, origin);
-    say_next(completed, next, sizeof(next));
+    say_next(completed, next);
     if (completed->report)
         hf_log_line(refresher->parts.log, HF_INFO,
             "the flags of %s are known again after %u failure(s)", origin, completed->failures);

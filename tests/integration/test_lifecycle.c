@@ -270,6 +270,8 @@ static void test_release_in_flight_lingering(void)
     plugin->on_disconnect(conn);
     gate_answer(fd, "{\"flags\":{\"a\":true}}");
     CHECK(HF_WAIT_UNTIL(entry_is_fresh(&gate), BOUND_MS));
+    CHECK(
+        HF_WAIT_UNTIL(hf_test_log_contains("; asked again when a connection needs it"), BOUND_MS));
     conn = hf_test_connect(plugin, gate.url);
     CHECK_INT_EQ(plugin->is_enabled(conn, A), 1);
     CHECK(worker_has_moved_on());
