@@ -3,11 +3,12 @@
  * A host program whose name server never answers: in a mount namespace of its own, resolv.conf
  * names a loopback address on which a UDP socket is bound and silent.
  *
- *     run_blackhole PLUGIN
+ *     run_blackhole PLUGIN [timeout]
  *
  * Connects, waits until the look-up has reached the name server, prints "inheritable descriptors:
  * N" (how many more than before), calls fini, prints "fini took N ms" and ends, with the resolver's
- * thread still waiting. Exit status 77: the machine does not allow this, and the reason is printed.
+ * thread still waiting. With "timeout" it waits until the look-up has timed out, before it calls
+ * fini, and prints "last error: WORD" and "timed out after N ms". Exit status 77: the machine does not allow this, and the reason is printed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include "tests/support/wait_until.h"
 
 #define BOUND_MS 30000
+#define TIMEOUT "1500ms" /* of the second form */
 #define SETTLE_MS 2000
 #define NOT_ALLOWED 77
 #define MOST_DESCRIPTORS 1024
@@ -66,31 +68,57 @@ static int count_inheritable(void)
     return count;
 }
 
+/* The look-up began at started_ms. */
+static int check_timeout(const struct hf_plugin *plugin, hf_conn conn, int64_t started_ms)
+{
+    char *word;
+
+    if (!HF_WAIT_UNTIL(hf_test_explain(plugin, conn, 0).last_error != HF_FETCH_OK, BOUND_MS))
+        return 6;
+    printf("timed out after %lld ms\n", (long long)(hf_wait_now_ms() - started_ms));
+    word = hf_test_status_string(plugin, "silent.example.com", 0, "last_error");
+    printf("last error: %s\n", word ? word : "none");
+    free(word);
+    return 0;
+}
+
+/* before: of those that are inheritable. The query may be here before the worker has seen to what
+ * the look-up opened. */
+static int check_lookup(const struct hf_plugin *plugin, hf_conn conn, int before)
+{
+    if (plugin->is_enabled(conn, 0) != 0 || hf_test_explain(plugin, conn, 0).next_refresh_ms != 0)
+        return 5;
+    (void)HF_WAIT_UNTIL(count_inheritable() == before, SETTLE_MS);
+    printf("inheritable descriptors: %d\n", count_inheritable() - before);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    int inheritable = count_inheritable();
+    bool times_out = argc == 3 && strcmp(argv[2], "timeout") == 0;
+    int inheritable = count_inheritable(), failed;
     const struct hf_plugin *plugin;
     struct pollfd query = {.events = POLLIN};
     int64_t started_ms;
     hf_conn conn;
 
-    if (argc != 2)
+    if (argc != 2 && !times_out)
         return 2;
     enter_namespace();
     query.fd = bind_name_server();
     plugin = hf_test_host_load(argv[1]);
     if (!plugin ||
-        hf_test_init(plugin, "flags = a\nconnect_timeout = 5min\nrequest_timeout = 5min\n") !=
-            HF_OK)
+        hf_test_init(plugin, "flags = a\nconnect_timeout = %s\nrequest_timeout = 5min\n",
+            times_out ? TIMEOUT : "5min") != HF_OK)
         return 3;
+    started_ms = hf_wait_now_ms();
     conn = hf_test_connect(plugin, "silent.example.com");
     if (poll(&query, 1, (int)hf_wait_slow_ms(BOUND_MS)) != 1)
         return 4;
-    if (plugin->is_enabled(conn, 0) != 0 || hf_test_explain(plugin, conn, 0).next_refresh_ms != 0)
-        return 5;
-    /* The query may be here before the worker has seen to what the look-up opened. */
-    (void)HF_WAIT_UNTIL(count_inheritable() == inheritable, SETTLE_MS);
-    printf("inheritable descriptors: %d\n", count_inheritable() - inheritable);
+    failed = times_out ? check_timeout(plugin, conn, started_ms)
+                       : check_lookup(plugin, conn, inheritable);
+    if (failed != 0)
+        return failed;
     started_ms = hf_wait_now_ms();
     plugin->fini();
     printf("fini took %lld ms\n", (long long)(hf_wait_now_ms() - started_ms));
