@@ -7,8 +7,7 @@
  * DEFAULT.
  */
 #include "tests/integration/cache_fixture.h"
-
-#include <fcntl.h>
+#include "tests/support/fds.h"
 
 /* What one flag looks like afterwards. */
 enum seen {
@@ -280,31 +279,6 @@ static void test_bytes(void)
 #define BOMB_MIB 128
 #define GROWTH_MAX_KB (32 * 1024)
 
-/* The most memory this process has had since reset_peak(), in kB. */
-static long peak_kb(void)
-{
-    FILE *file = fopen("/proc/self/status", "re");
-    char line[256];
-    long peak = -1;
-
-    while (file && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "VmHWM: %ld kB", &peak) == 1)
-            break;
-    }
-    if (file)
-        fclose(file);
-    return peak;
-}
-
-static void reset_peak(void)
-{
-    int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-
-    CHECK(fd >= 0 && write(fd, "5", 1) == 1);
-    if (fd >= 0)
-        close(fd);
-}
-
 static void check_too_large(hf_conn conn)
 {
     struct hf_answer answer;
@@ -326,10 +300,10 @@ static void test_bomb(void)
     start_service();
     hf_flag_service_set_reply(service, &bomb);
     start_cache("max_response_size = " LIMIT "\n");
-    reset_peak();
-    before_kb = peak_kb();
+    CHECK(hf_fds_reset_peak());
+    before_kb = hf_fds_peak_kb();
     check_too_large(connect_service());
-    CHECK_INT_BETWEEN(peak_kb() - before_kb, 0, GROWTH_MAX_KB);
+    CHECK_INT_BETWEEN(hf_fds_peak_kb() - before_kb, 0, GROWTH_MAX_KB);
     CHECK_INT_EQ(requests(), 1);
     stop_all();
 }
@@ -362,12 +336,12 @@ static void test_large(void)
     for (size_t i = 0; i < COUNT(heads); i++) {
         gate = gate_open();
         start_cache("max_response_size = " LIMIT "\n");
-        reset_peak();
-        before_kb = peak_kb();
+        CHECK(hf_fds_reset_peak());
+        before_kb = hf_fds_peak_kb();
         conn = hf_test_connect(plugin, gate.url);
         CHECK_INT_BETWEEN(pour(gate_take(&gate), heads[i]), 1 << 20, 32 << 20);
         check_too_large(conn);
-        CHECK_INT_BETWEEN(peak_kb() - before_kb, 0, GROWTH_MAX_KB);
+        CHECK_INT_BETWEEN(hf_fds_peak_kb() - before_kb, 0, GROWTH_MAX_KB);
         stop_all();
         gate_close(&gate);
     }

@@ -2,7 +2,6 @@
 #include "tests/support/fds.h"
 
 #include <dirent.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,19 +73,39 @@ char *hf_fds_text(pid_t pid)
     return text;
 }
 
-long hf_fds_resident_kb(pid_t pid)
+/* A line "field: N kB" of /proc/PID/status; -1: there is none. */
+static long status_kb(pid_t pid, const char *field)
 {
     char path[64], line[256];
+    size_t len = strlen(field);
     long kb = -1;
     FILE *file;
 
     snprintf(path, sizeof(path), "/proc/%d/status", pid ? (int)pid : (int)getpid());
     file = fopen(path, "re");
     while (file && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "VmRSS: %ld kB", &kb) == 1)
+        if (strncmp(line, field, len) == 0 && sscanf(line + len, ": %ld kB", &kb) == 1)
             break;
     }
     if (file)
         fclose(file);
     return kb;
+}
+
+long hf_fds_resident_kb(pid_t pid)
+{
+    return status_kb(pid, "VmRSS");
+}
+
+long hf_fds_peak_kb(void)
+{
+    return status_kb(0, "VmHWM");
+}
+
+bool hf_fds_reset_peak(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "we");
+    bool written = file && fputs("5", file) >= 0;
+
+    return file && fclose(file) == 0 && written;
 }

@@ -8,6 +8,7 @@
 #ifndef HOSTFLAGS_TESTS_SUPPORT_FDS_H
 #define HOSTFLAGS_TESTS_SUPPORT_FDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -23,5 +24,10 @@ int hf_fds_threads(pid_t pid);
 
 /* Its resident memory in kB; -1 as above. */
 long hf_fds_resident_kb(pid_t pid);
+
+/* The most memory that was resident in this process since its start or the latest reset, in kB; -1
+ * as above. False: it cannot be reset. */
+long hf_fds_peak_kb(void);
+bool hf_fds_reset_peak(void);
 
 #endif
