@@ -36,7 +36,7 @@ struct transfer {
     char *body;
     size_t length, room;
     struct hf_headers headers;
-    bool too_large;
+    bool body_too_large, headers_too_large;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -70,7 +70,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     size_t bytes = size * count;
 
     if (transfer->length + bytes > (size_t)transfer->fetcher->options.max_response_bytes) {
-        transfer->too_large = true;
+        transfer->body_too_large = true;
         return CURL_WRITEFUNC_ERROR;
     }
     if (transfer->length + bytes > transfer->room) {
@@ -92,7 +92,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 
     if (hf_headers_take(&transfer->headers, data, size * count))
         return size * count;
-    transfer->too_large = true;
+    transfer->headers_too_large = true;
     return CURL_WRITEFUNC_ERROR;
 }
 
@@ -268,9 +268,26 @@ static bool has_hung_up(const struct transfer *transfer, CURLcode code)
     return handshake_us > 0 && transfer->headers.bytes == 0;
 }
 
+#define CODE_TOO_LARGE 100 /* CURLE_TOO_LARGE, since libcurl 8.6 */
+
+/* A single header line of more than 100 kB does not reach on_header: libcurl gives up, and before
+ * 8.6 it said that it was out of memory. If it really was, while an answer's header came in, that
+ * cannot be told apart. */
+static bool is_endless_line(const struct transfer *transfer, CURLcode code)
+{
+    curl_off_t first_byte_us = 0;
+
+    if ((int)code == CODE_TOO_LARGE)
+        return true;
+    return code == CURLE_OUT_OF_MEMORY && transfer->body == NULL &&
+        curl_easy_getinfo(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us) ==
+        CURLE_OK &&
+        first_byte_us > 0;
+}
+
 static enum hf_outcome outcome_of(const struct transfer *transfer, CURLcode code)
 {
-    if (transfer->too_large)
+    if (transfer->body_too_large || transfer->headers_too_large)
         return HF_OUTCOME_TOO_LARGE;
     switch ((int)code) {
     case CURLE_OK:
@@ -350,10 +367,12 @@ static void report(struct transfer *transfer, CURLcode code)
 
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     result.http_status = status >= 0 && status <= UINT16_MAX ? (uint16_t)status : 0;
+    if (is_endless_line(transfer, code))
+        transfer->headers_too_large = true;
     result.outcome = outcome_of(transfer, code);
     curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
     if (result.outcome == HF_OUTCOME_TOO_LARGE) {
-        result.message = transfer->headers.bytes > HF_HEADERS_MAX_BYTES
+        result.message = transfer->headers_too_large
             ? "the answer's headers are over 64 KiB"
             : "the answer's body is larger than max_response_size";
     } else if (code != CURLE_OK && proxy_status >= 300) {
