@@ -192,10 +192,94 @@ static void test_memory(void)
     CHECK_INT_BETWEEN(run_table(), 0, GROWTH_MAX_KB);
 }
 
+/* ---- compressed, at the limit ---- */
+
+static uint8_t *put_le(uint8_t *end, uint32_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        *end++ = (uint8_t)(value >> 8 * i);
+    return end;
+}
+
+/* RFC 1952, section 8. */
+static uint32_t crc32_of(const uint8_t *bytes, size_t len)
+{
+    uint32_t crc = ~0u;
+
+    for (size_t i = 0; i < len; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
+    }
+    return ~crc;
+}
+
+/* RFC 1950, section 8; low half first, as put_le wants it. */
+static uint32_t adler32_of(const uint8_t *bytes, size_t len)
+{
+    uint32_t a = 1, b = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        a = (a + bytes[i]) % 65521;
+        b = (b + a) % 65521;
+    }
+    return __builtin_bswap32(b << 16 | a);
+}
+
+/* One stored block (RFC 1951, 3.2.4) of at most 65535 bytes in the given wrapping; its end. */
+static uint8_t *put_compressed(uint8_t *end, const char *encoding, const uint8_t *plain, size_t len)
+{
+    static const uint8_t gzip[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}, zlib[] = {0x78, 0x01};
+    bool is_gzip = strcmp(encoding, "gzip") == 0;
+
+    end = is_gzip ? mempcpy(end, gzip, sizeof(gzip)) : mempcpy(end, zlib, sizeof(zlib));
+    *end++ = 1; /* the last block, stored */
+    end = put_le(end, (uint32_t)len, 2);
+    end = put_le(end, ~(uint32_t)len, 2);
+    end = mempcpy(end, plain, len);
+    if (!is_gzip)
+        return put_le(end, adler32_of(plain, len), 4);
+    end = put_le(end, crc32_of(plain, len), 4);
+    return put_le(end, (uint32_t)len, 4);
+}
+
+/* Decoded it is max_response_size, and `over` bytes more. */
+static void check_limit(const char *encoding, size_t over)
+{
+    uint8_t plain[1024 + 1], body[2048];
+    struct hf_flag_reply reply = {.body = body};
+    char header[64];
+    hf_conn conn;
+
+    memset(plain, ' ', sizeof(plain));
+    memcpy(plain, DOCUMENT, sizeof(DOCUMENT) - 1);
+    reply.body_len = (size_t)(put_compressed(body, encoding, plain, 1024 + over) - body);
+    snprintf(header, sizeof(header), "Content-Encoding: %s", encoding);
+    reply.headers = header;
+    start_service();
+    hf_flag_service_set_reply(service, &reply);
+    start_cache("max_response_size = 1kB\n");
+    conn = connect_service();
+    CHECK(HF_WAIT_UNTIL(is_answered(conn), BOUND_MS));
+    CHECK_INT_EQ(
+        hf_test_explain(plugin, conn, A).last_error, over == 0 ? HF_FETCH_OK : HF_FETCH_TOO_LARGE);
+    CHECK_INT_EQ(plugin->is_enabled(conn, A), over == 0);
+    stop_all();
+}
+
+static void test_limit(void)
+{
+    for (size_t over = 0; over <= 1; over++) {
+        check_limit("gzip", over);
+        check_limit("deflate", over);
+    }
+}
+
 static const struct hf_test tests[] = {
     {"C42 C59 whatever a service sends: the kind of failure is told, and the value stays",
         test_table},
     {"C42 whatever a service sends: memory stays bounded", test_memory},
+    {"C42 of a compressed body it is the decoded size that counts, to the byte", test_limit},
 };
 
 int main(int argc, char **argv)
