@@ -180,7 +180,8 @@ test:
 VALGRIND_TESTS := $(UNIT_TESTS) $(addprefix $(B)/tests/integration/,test_lifecycle test_shutdown test_reload \
 	test_reload_requests test_reload_kept test_status test_status_calls \
 	test_callbacks test_request test_names test_limits test_ttl test_loader test_tls_client test_tls_trust \
-	test_http_proxy test_http_proxy_choice test_secrecy)
+	test_http_proxy test_http_proxy_choice test_secrecy \
+	test_retry_after test_etag test_abuse)
 
 .PHONY: test-asan
 test-asan:

@@ -8,7 +8,8 @@
  * Connects, waits until the look-up has reached the name server, prints "inheritable descriptors:
  * N" (how many more than before), calls fini, prints "fini took N ms" and ends, with the resolver's
  * thread still waiting. With "timeout" it waits until the look-up has timed out, before it calls
- * fini, and prints "last error: WORD" and "timed out after N ms". Exit status 77: the machine does not allow this, and the reason is printed.
+ * fini, and prints "last error: WORD" and "timed out after N ms". Exit status 77: the machine does
+ * not allow this, and the reason is printed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
