@@ -85,12 +85,9 @@ int64_t hf_schedule_retry_floor(int64_t now, int64_t retry_after_ms)
 
 int64_t hf_schedule_retry_after(int64_t now, int64_t retry_after_ms, uint32_t jitter)
 {
-    int64_t most = RETRY_AFTER_MOST_MS;
+    int64_t most = RETRY_AFTER_MOST_MS, least = smaller(retry_after_ms, most);
 
-    if (retry_after_ms > most)
-        return later(now, between(most / 10 * 9, most, jitter));
-    return later(
-        now, between(retry_after_ms, smaller(retry_after_ms + retry_after_ms / 2, most), jitter));
+    return later(now, between(least, smaller(least + least / 2, most), jitter));
 }
 
 int64_t hf_schedule_refusal(int64_t now, uint32_t jitter)

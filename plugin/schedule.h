@@ -54,8 +54,7 @@ int64_t hf_schedule_refresh(int64_t now, int64_t ttl_ms, uint32_t jitter);
 int64_t hf_schedule_backoff(int64_t now, uint32_t failures, uint32_t jitter);
 
 /* After a 429 or 503 at `now` with a Retry-After of so many milliseconds (> 0): that x U(1.0, 1.5)
- * later, at most an hour. Above an hour, where the service's word is not kept anyway, an hour
- * x U(0.9, 1.0): many that were refused together must not come back together. */
+ * later, but at most an hour: from 40 min on the range narrows, from an hour on it is that hour. */
 int64_t hf_schedule_retry_after(int64_t now, int64_t retry_after_ms, uint32_t jitter);
 
 /* The service's word itself: that time later, at most an hour. */
