@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "plugin/fetch.h"
 
+#include "plugin/curl_end.h"
 #include "plugin/inherit.h"
 
-#include <curl/curl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,125 +251,23 @@ int hf_fetcher_start(struct hf_fetcher *fetcher, const struct hf_fetch_request *
 
 /* ---- results ---- */
 
-/* In TLS 1.3 a client that is not trusted hears of it after the handshake, when it reads: of that
- * libcurl has no code of its own, only the TLS library's text. */
-static bool is_alert(const struct transfer *transfer)
-{
-    return strcasestr(transfer->error, "alert") != NULL;
-}
-
-static bool has_hung_up(const struct transfer *transfer, CURLcode code)
-{
-    curl_off_t handshake_us = 0;
-
-    if (code != CURLE_SEND_ERROR && code != CURLE_RECV_ERROR && code != CURLE_GOT_NOTHING)
-        return false;
-    curl_easy_getinfo(transfer->easy, CURLINFO_APPCONNECT_TIME_T, &handshake_us);
-    return handshake_us > 0 && transfer->headers.bytes == 0;
-}
-
-#define CODE_TOO_LARGE 100 /* CURLE_TOO_LARGE, since libcurl 8.6 */
-
-/* A single header line of more than 100 kB does not reach on_header: libcurl gives up, and before
- * 8.6 it said that it was out of memory. If it really was, while an answer's header came in, that
- * cannot be told apart. */
-static bool is_endless_line(const struct transfer *transfer, CURLcode code)
-{
-    curl_off_t first_byte_us = 0;
-
-    if ((int)code == CODE_TOO_LARGE)
-        return true;
-    return code == CURLE_OUT_OF_MEMORY && transfer->body == NULL &&
-        curl_easy_getinfo(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us) ==
-        CURLE_OK &&
-        first_byte_us > 0;
-}
-
-static enum hf_outcome outcome_of(const struct transfer *transfer, CURLcode code)
-{
-    if (transfer->body_too_large || transfer->headers_too_large)
-        return HF_OUTCOME_TOO_LARGE;
-    switch ((int)code) {
-    case CURLE_OK:
-        return HF_OUTCOME_OK;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        return HF_OUTCOME_DNS;
-    case CURLE_OPERATION_TIMEDOUT:
-        return HF_OUTCOME_TIMEOUT;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ENGINE_INITFAILED:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_USE_SSL_FAILED:
-        return HF_OUTCOME_TLS;
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-        return is_alert(transfer) ? HF_OUTCOME_TLS : HF_OUTCOME_CONNECT;
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_GOT_NOTHING:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-    case CURLE_PROXY:
-        return HF_OUTCOME_CONNECT;
-    case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is no HTTP */
-        return HF_OUTCOME_PARSE;
-    default:
-        return HF_OUTCOME_OTHER;
-    }
-}
-
-/* The names a certificate is for, "DNS:a, DNS:b", or its subject where it has none. libcurl knows
- * them only if the certificate itself was trusted. */
-static const char *certificate_names(CURL *easy)
-{
-    struct curl_certinfo *info = NULL;
-    const char *subject = "";
-
-    if (curl_easy_getinfo(easy, CURLINFO_CERTINFO, &info) != CURLE_OK || info == NULL ||
-        info->num_of_certs < 1)
-        return "";
-    for (const struct curl_slist *item = info->certinfo[0]; item != NULL; item = item->next) {
-        static const char names[] = "X509v3 Subject Alternative Name:", whole[] = "Subject:";
-        if (strncmp(item->data, names, strlen(names)) == 0)
-            return item->data + strlen(names);
-        if (strncmp(item->data, whole, strlen(whole)) == 0)
-            subject = item->data + strlen(whole);
-    }
-    return subject;
-}
-
-/* A proxy's URL that libcurl does not understand it repeats, with the password in it. */
-static const char *message_of(const struct transfer *transfer, CURLcode code)
-{
-    static const char unsupported[] = "Unsupported proxy ";
-
-    if (strncmp(transfer->error, unsupported, strlen(unsupported)) == 0 ||
-        strchr(transfer->error, '@') != NULL)
-        return "the proxy's URL, which is not shown, cannot be understood (setting proxy, or "
-               "https_proxy and the like in the environment)";
-    return transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code);
-}
-
 static void report(struct transfer *transfer, CURLcode code)
 {
     struct hf_fetcher *fetcher = transfer->fetcher;
     struct hf_fetch_result result = {
         .tag = transfer->tag, .message = "", .headers = &transfer->headers, .certificate = ""};
+    const struct hf_curl_end end = {
+        transfer->easy, code, transfer->error, transfer->headers.bytes, transfer->body != NULL};
     char message[128];
     long status = 0, proxy_status = 0;
 
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     result.http_status = status >= 0 && status <= UINT16_MAX ? (uint16_t)status : 0;
-    if (is_endless_line(transfer, code))
+    if (hf_curl_is_endless_line(&end))
         transfer->headers_too_large = true;
-    result.outcome = outcome_of(transfer, code);
+    result.outcome = transfer->body_too_large || transfer->headers_too_large
+        ? HF_OUTCOME_TOO_LARGE
+        : hf_curl_outcome(&end);
     curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
     if (result.outcome == HF_OUTCOME_TOO_LARGE) {
         result.message = transfer->headers_too_large
@@ -380,10 +278,9 @@ static void report(struct transfer *transfer, CURLcode code)
             proxy_status, proxy_status == 407 ? ", it wants another user or password" : "");
         result.message = message;
     } else if (result.outcome != HF_OUTCOME_OK) {
-        result.message = message_of(transfer, code);
-        if (code == CURLE_PEER_FAILED_VERIFICATION)
-            result.certificate = certificate_names(transfer->easy);
-        result.hung_up = has_hung_up(transfer, code);
+        result.message = hf_curl_message(&end);
+        result.certificate = hf_curl_certificate(&end);
+        result.hung_up = hf_curl_has_hung_up(&end);
         result.bad_client_files = code == CURLE_SSL_CERTPROBLEM;
     } else if (status != 200) {
         result.outcome = HF_OUTCOME_HTTP;
