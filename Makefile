@@ -130,6 +130,8 @@ INSTALLED = \
 	644:README.md:$(docdir) \
 	644:hosts/proxy/hostflags-host.ini:$(docdir)/examples \
 	644:hosts/proxy/hostflags-host.service:$(docdir)/examples \
+	644:hosts/proxy/hostflags-metrics.service:$(docdir)/examples \
+	644:hosts/proxy/hostflags-metrics.timer:$(docdir)/examples \
 	644:hosts/proxy/hostflags.rules.yml:$(docdir)/examples
 
 # Always made anew: it holds the directories of this call.
@@ -203,7 +205,7 @@ lint:
 	@.ci/deps build test lint
 	clang-format --dry-run -Werror $(SOURCES)
 	@.ci/layers
-	@for script in $$(grep -l '^#!/usr/bin/env bash' .ci/*); do bash -n $$script || exit 1; done
+	@for script in $$(grep -l '^#!/usr/bin/env bash' .ci/* tests/install/*); do bash -n $$script || exit 1; done
 	@$(MAKE) --no-print-directory -j$(JOBS) tests $(PRINT_SETTINGS)
 	@$(MAKE) --no-print-directory -j$(JOBS) tests CC=clang B=build/clang
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
