@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "plugin/diagnose.h"
 
+#include "plugin/discreet.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,16 +45,21 @@ static void say_unauthorized(const struct hf_symptoms *symptoms, char out[HF_MES
             status);
 }
 
-/* A Location without what may be secret in it. */
+/* A Location without what may be secret in it: user info, query, fragment, and a path that looks
+ * so. Where it is not clear which is which, nothing. */
 static void show_location(const char *location, char *shown, size_t size)
 {
     const char *scheme = strstr(location, "://"), *host = scheme == NULL ? location : scheme + 3;
-    size_t authority = strcspn(host, "/?#");
+    size_t length = strcspn(location, "?#"), authority = strcspn(host, "/?#");
+    size_t before = scheme == NULL ? 0 : (size_t)(host - location) + authority;
 
-    if (strncmp(location, "//", 2) == 0 || memchr(host, '@', authority) != NULL)
+    if (strncmp(location, "//", 2) == 0 || memchr(location, '@', length) != NULL)
         snprintf(shown, size, "a place that is not shown");
+    else if (before < length && hf_looks_secret(location + before, length - before))
+        snprintf(
+            shown, size, "%.*s%s...", (int)before, location, location[before] == '/' ? "/" : "");
     else
-        snprintf(shown, size, "%.*s", (int)strcspn(location, "?#"), location);
+        snprintf(shown, size, "%.*s", (int)length, location);
 }
 
 static bool is_login(const char *location)
@@ -83,7 +90,9 @@ static void say_redirect(const struct hf_symptoms *symptoms, char out[HF_MESSAGE
 static void say_status(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_MAX])
 {
     unsigned status = symptoms->http_status;
-    const char *after = symptoms->retry_after[0] == '\0' ? "" : "; it says Retry-After: ";
+    const char *retry_after = symptoms->retry_after;
+    bool shown = *retry_after != '\0' && !hf_looks_secret(retry_after, strlen(retry_after));
+    const char *after = shown ? "; it says Retry-After: " : "";
 
     if (status == 401 || status == 403)
         say_unauthorized(symptoms, out);
@@ -94,13 +103,13 @@ static void say_status(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_M
     else if (status == 407)
         say(out, "407: the proxy wants another user or password (setting proxy)");
     else if (status == 429)
-        say(out, "429: it was asked too often%s%s", after, symptoms->retry_after);
+        say(out, "429: it was asked too often%s%s", after, shown ? retry_after : "");
     else if (status == 304)
         say(out, "304 without being asked whether anything has changed (expected 200)");
     else if (status >= 300 && status < 400)
         say_redirect(symptoms, out);
     else if (status >= 500)
-        say(out, "%u: the service itself fails%s%s", status, after, symptoms->retry_after);
+        say(out, "%u: the service itself fails%s%s", status, after, shown ? retry_after : "");
     else
         say(out, "the answer's status was %u, expected 200", status);
 }

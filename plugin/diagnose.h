@@ -4,7 +4,8 @@
  * and on the screen of `hostflags-host check`. Pure; any thread.
  *
  * Nothing secret gets into it: of a token its length and where it came from, of a Location neither
- * user info nor query.
+ * user info nor query, and of what the service said nothing that looks like a token: it may give
+ * back what it was sent.
  */
 #ifndef HOSTFLAGS_DIAGNOSE_H
 #define HOSTFLAGS_DIAGNOSE_H

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define LOOKS_SECRET "dapi0123456789abcdef"
 
 static struct hf_symptoms symptoms_of(enum hf_outcome outcome, uint16_t status)
 {
@@ -39,6 +40,12 @@ static void test_statuses(void)
         {429, "60", "429: it was asked too often; it says Retry-After: 60"},
         {500, "", "500: the service itself fails"},
         {503, "soon", "503: the service itself fails; it says Retry-After: soon"},
+        {503, "Wed, 21 Oct 2026 07:28:00 GMT",
+            "503: the service itself fails; it says Retry-After: Wed, 21 Oct 2026 07:28:00 GMT"},
+        {429, "2026-11-25T22:53:40.123456+01:00",
+            "429: it was asked too often; it says Retry-After: 2026-11-25T22:53:40.123456+01:00"},
+        {429, LOOKS_SECRET, "429: it was asked too often"},
+        {503, "60 " LOOKS_SECRET, "503: the service itself fails"},
         {599, "", "599: the service itself fails"},
         {304, "", "304 without being asked whether anything has changed (expected 200)"},
         {204, "", "the answer's status was 204, expected 200"},
@@ -97,6 +104,22 @@ static void test_redirects(void)
         {"https://x.example/a?token=s", false, "303 to https://x.example/a: redirects are not"},
         {"https://u:s@x.example/a", false, "303 to a place that is not shown: redirects"},
         {"//u:s@x.example/a", false, "303 to a place that is not shown: redirects"},
+        {"//x.example/a", false, "303 to a place that is not shown: redirects"},
+        {"/a/" LOOKS_SECRET, false, "303 to /...: redirects"},
+        {"/login/" LOOKS_SECRET "?x=" LOOKS_SECRET, false,
+            "303 to /...: this host wants an org id"},
+        {"https://x.example/" LOOKS_SECRET "#x", false, "303 to https://x.example/...: redirects"},
+        {"https://x.example:8443/a.b-" LOOKS_SECRET ".c", false,
+            "303 to https://x.example:8443/...: redirects"},
+        {"https:\\\\u:s@x.example/a", false, "303 to a place that is not shown: redirects"},
+        {"\\\\u:s@x.example/a", false, "303 to a place that is not shown: redirects"},
+        {"mailto:u:s@x.example", false, "303 to a place that is not shown: redirects"},
+        {"/a/u:s@x", false, "303 to a place that is not shown: redirects"},
+        {LOOKS_SECRET, false, "303 to ...: redirects"},
+        {"https://adb-1234567890123456.7.example/login.html", false,
+            "303 to https://adb-1234567890123456.7.example/login.html: this host wants an org id"},
+        {"/api/2.0/connector-service/feature-flags/GOLANG/1.0.0", false,
+            "303 to /api/2.0/connector-service/feature-flags/GOLANG/1.0.0: redirects"},
         {"", false, "303 to nowhere: redirects are not followed"},
     };
     char text[HF_MESSAGE_MAX];
