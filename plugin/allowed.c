@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "plugin/allowed.h"
 
+#include "plugin/discreet.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +61,7 @@ bool hf_allowed_parse(const char *text, char **patterns, struct hf_complaint *co
         good = read_pattern(item, list + used);
         used += strlen(list + used) + 1;
         if (!good) {
-            hf_format_visible(item, strlen(item), visible);
+            hf_format_discreet(item, visible);
             snprintf(complaint->text, sizeof(complaint->text),
                 "%s is neither a host name nor an address nor *. before a name", visible);
         }

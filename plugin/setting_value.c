@@ -137,6 +137,9 @@ enum hf_verdict hf_setting_take(struct hf_settings *settings, const struct hf_se
     case HF_KIND_TEXT:
     case HF_KIND_FILE:
         return take_text(member, value, strlen(value));
+    case HF_KIND_PATH:
+        return *value != '\0' && *value != '/' ? HF_REFUSED
+                                               : take_text(member, value, strlen(value));
     case HF_KIND_ENDPOINT:
         return take_checked(member, value, hf_protocol_check_endpoint, complaint);
     case HF_KIND_SERVICE:

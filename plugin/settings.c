@@ -4,6 +4,7 @@
  */
 #include "plugin/settings.h"
 
+#include "plugin/discreet.h"
 #include "plugin/flag_names.h"
 #include "plugin/nearest.h"
 #include "plugin/setting_value.h"
@@ -18,26 +19,18 @@
 
 _Static_assert(HF_SETTINGS_COUNT <= 64, "hf_settings.seen has one bit per setting");
 
+static const struct hf_setting_row *find_row(const char *key)
+{
+    for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
+        if (strcmp(hf_settings_table[i].key, key) == 0)
+            return &hf_settings_table[i];
+    }
+    return NULL;
+}
+
 /* ---- messages ---- */
 
 static const char hidden[] = "not shown";
-
-/* The value for a message, less the "user:password@" of a URL. */
-static void show_value(const char *value, char visible[HF_VISIBLE_MAX])
-{
-    const char *scheme = strstr(value, "://"), *start = scheme == NULL ? value : scheme + 3;
-    const char *at = strrchr(start, '@'), *colon = strchr(start, ':');
-    char *shown = NULL;
-
-    if (at == NULL || colon == NULL || colon > at) {
-        hf_format_visible(value, strlen(value), visible);
-    } else if (asprintf(&shown, "%.*s...%s", (int)(start - value), value, at) >= 0) {
-        hf_format_visible(shown, strlen(shown), visible);
-        free(shown);
-    } else {
-        snprintf(visible, HF_VISIBLE_MAX, "%s", hidden);
-    }
-}
 
 /* Always -1. why: what is wrong with the value; empty: what is expected says it. */
 static int refuse(
@@ -48,23 +41,27 @@ static int refuse(
     if (row->private)
         snprintf(visible, sizeof(visible), "%s", hidden);
     else
-        show_value(value, visible);
+        hf_format_discreet(value, visible);
     hf_settings_describe_valid(row, valid, sizeof(valid));
     snprintf(error, size, "%s = %s: %s%sexpected %s", row->key, visible, why,
         *why == '\0' ? "" : "; ", valid);
     return -1;
 }
 
-/* Whether the value of an unknown key may be a secret. */
-static bool sounds_secret(const char *key)
+/* Whether the value of an unknown key may be a secret: by the key that was meant, by the key's name
+ * or by its looks. */
+static bool sounds_secret(const char *key, const char *meant, const char *value)
 {
-    static const char *const words[] = {"token", "pass", "secret", "auth", "bearer", "api"};
+    static const char *const words[] = {
+        "tok", "pass", "pwd", "secret", "auth", "bearer", "api", "cred", "pat", "key"};
 
+    if (meant != NULL && find_row(meant)->private)
+        return true;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcasestr(key, words[i]) != NULL)
             return true;
     }
-    return false;
+    return hf_looks_secret(value, strlen(value));
 }
 
 static int refuse_key(const char *key, const char *value, char *error, size_t size)
@@ -79,11 +76,11 @@ static int refuse_key(const char *key, const char *value, char *error, size_t si
             (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i == 0 ? "" : ", ", keys[i]);
     }
     hf_format_visible(key, strlen(key), visible_key);
-    if (sounds_secret(key))
+    nearest = hf_nearest(key, keys, HF_SETTINGS_COUNT);
+    if (sounds_secret(key, nearest, value))
         snprintf(visible, sizeof(visible), "%s", hidden);
     else
-        show_value(value, visible);
-    nearest = hf_nearest(key, keys, HF_SETTINGS_COUNT);
+        hf_format_discreet(value, visible);
     if (nearest != NULL)
         snprintf(error, size, "there is no setting %s (its value is %s): did you mean %s?",
             visible_key, visible, nearest);
@@ -139,15 +136,6 @@ void hf_settings_destroy(struct hf_settings *settings)
     free(settings->client_key_file);
     free(settings->proxy);
     free(settings);
-}
-
-static const struct hf_setting_row *find_row(const char *key)
-{
-    for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
-        if (strcmp(hf_settings_table[i].key, key) == 0)
-            return &hf_settings_table[i];
-    }
-    return NULL;
 }
 
 static char *copy_trimmed(const char *value)
@@ -352,6 +340,7 @@ static bool is_same(const struct hf_setting_row *row, const struct hf_settings *
     case HF_KIND_SWITCH:
         return *(const bool *)a == *(const bool *)b;
     case HF_KIND_TEXT:
+    case HF_KIND_PATH:
     case HF_KIND_FILE:
     case HF_KIND_ENDPOINT:
     case HF_KIND_SERVICE:

@@ -52,9 +52,10 @@ struct hf_settings *hf_settings_create(void);
 /* Takes one line of the config section; blanks around the value do not count. 0;
  * HF_SETTINGS_NO_MEMORY; or -1: error (error_size bytes, NUL-terminated, cut to size; may be NULL
  * with size 0) names the key, the value and what would be valid, and for an unknown key the nearest
- * one. No error shows what may be a secret: the user and password in a URL, the value of token_env,
- * or that of an unknown key whose name says so. A key that comes twice is an error. After an error
- * the object can only be destroyed. */
+ * one. No error shows what may be a secret: user and password in a URL, the values of token_env and
+ * token_file (which may be the token itself, by mistake), or that of an unknown key where its name
+ * or its looks say so. A key that comes twice is an error. After an error the object can only be
+ * destroyed. */
 int hf_settings_set(struct hf_settings *settings, const char *key, const char *value, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 

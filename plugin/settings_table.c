@@ -69,8 +69,8 @@ const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT] = {
         .restart = true},
     {"max_connections", "65536", HF_KIND_COUNT, MEMBER(max_connections), 1, 16777216,
         .help = "Connections at a time.", .restart = true},
-    {"token_file", "", HF_KIND_TEXT, MEMBER(token_file), .request = true,
-        .valid = "the path of a file; {host} in it stands for the upstream's host",
+    {"token_file", "", HF_KIND_PATH, MEMBER(token_file), .request = true, .private = true,
+        .valid = "the absolute path of a file; {host} in it stands for the upstream's host",
         .help = "Where the bearer token for a host lies, read anew for each request. Without "
                 "`{host}` in it `allowed_hosts` is needed."},
     {"token_env", "", HF_KIND_VARIABLE, MEMBER(token_env), .request = true, .private = true,

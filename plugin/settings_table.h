@@ -15,7 +15,8 @@
 enum hf_kind {
     HF_KIND_FLAGS, /* flags, flag_count and flags_text */
     HF_KIND_PROTOCOL, /* protocol */
-    HF_KIND_TEXT, /* char *, looked at by hf_settings_finish; empty: NULL, as of the next four */
+    HF_KIND_TEXT, /* char *, looked at by hf_settings_finish; empty: NULL, as of the next five */
+    HF_KIND_PATH, /* char *, an absolute path, with placeholders */
     HF_KIND_FILE, /* char *, the path of a file that can be read, as finish sees to */
     HF_KIND_ENDPOINT,
     HF_KIND_SERVICE,

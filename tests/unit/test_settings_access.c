@@ -14,6 +14,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SECRET "s3cr3t"
+#define LOOKS_SECRET "ey0123456789abcdefghij" /* long, letters and digits: no word of anybody's */
 
 /* Settings of pairs (key, value, ..., NULL); NULL: refused, as error says. */
 static struct hf_settings *try(const char *const *pairs, char *error, size_t size)
@@ -52,6 +53,8 @@ static void test_token_rule(void)
         {{"token_file", "/t/{host}"}, NULL},
         {{"token_file", "/{host}/t"}, NULL},
         {{"token_file", "/t/{hosts}"}, "token_file names one token"},
+        {{"token_file", "t/{host}"}, "token_file = not shown: expected the absolute path of a"},
+        {{"token_file", "{host}"}, "token_file = not shown: expected the absolute path of a"},
         {{"token_file", "/t/{host}", "token_env", "T"},
             "token_env = not shown: token_file is set as well, and only one of them can be"},
         {{"client_key_file", "/dev/null"},
@@ -135,6 +138,23 @@ static void test_secrets(void)
         {"client_secret", SECRET},
         {"authorization", "Bearer " SECRET},
         {"api_key", SECRET},
+        {"proxy", "http://" SECRET "@h:x"},
+        {"proxy", SECRET "@h"},
+        {"proxy", "user:" SECRET "://x@h:1"},
+        {"service", "https://" SECRET "@flags.internal"},
+        {"endpoint", "//user:" SECRET "@h/x"},
+        {"allowed_hosts", "https://user:" SECRET "@h"},
+        {"allowed_hosts", "a.example, " SECRET "@h"},
+        {"token_file", SECRET},
+        {"token_file", "dapi-" SECRET "/x"},
+        {"token_file", "ey{host}" SECRET},
+        {"tokn_env", SECRET},
+        {"tken_file", SECRET},
+        {"client_key", SECRET},
+        {"credentials", SECRET},
+        {"proxy_pwd", SECRET},
+        {"databricks_pat", SECRET},
+        {"whatever", LOOKS_SECRET SECRET},
     };
     char error[1024];
 
@@ -149,6 +169,9 @@ static void test_secrets(void)
     /* Set twice: the first one was fine. */
     CHECK(TRY(error, "proxy", "u:" SECRET "@h:1", "proxy", "u:" SECRET "@h:1") == NULL);
     CHECK_STR_CONTAINS(error, "proxy = \"...@h:1\": this setting comes twice");
+    CHECK(TRY(error, "token_file", "/" SECRET, "token_file", "/" SECRET) == NULL);
+    CHECK_STR_CONTAINS(error, "token_file = not shown: this setting comes twice");
+    CHECK(strstr(error, SECRET) == NULL);
 }
 
 /* Each setting that makes another request of it, and those that do not. */
