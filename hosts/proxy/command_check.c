@@ -19,6 +19,7 @@
 #include "hosts/proxy/memory.h"
 #include "hosts/proxy/options.h"
 #include "hosts/proxy/status_view.h"
+#include "hosts/proxy/value.h"
 
 enum { ON = 0, OFF = 1, UNKNOWN = 2, FAILED = 3 };
 enum { ERROR_SIZE = 1024, POLL_MS = 10, LONGEST_MS = 310000 /* request_timeout is at most 5min */ };
@@ -227,7 +228,7 @@ static int report(const char *flag)
 
 static int ask(struct hf_config *config, const struct request *request)
 {
-    const char *flag;
+    const char *flag, *shown;
     struct hf_config_upstream upstream = choose(config, request, &flag);
     hf_conn conn;
     int status;
@@ -239,13 +240,14 @@ static int ask(struct hf_config *config, const struct request *request)
             flag);
         return FAILED;
     }
+    shown = hf_value_shown(upstream.host);
     conn = hf_flags_connect(&upstream);
     hf_log_set_level(HF_LOG_ERROR); /* a failure is reported below, and better */
     if (conn == HF_NO_CONN) {
         fprintf(stderr,
-            "hostflags-host: the plugin takes no connection to `%s`, as it says above; expected "
+            "hostflags-host: the plugin takes no connection to `%s%s`, as it says above; expected "
             "the NAME of a section [upstream:NAME] or a host\n",
-            upstream.host);
+            shown == upstream.host ? "" : "...", shown);
         return FAILED;
     }
     status = report(flag);

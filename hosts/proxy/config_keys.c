@@ -154,6 +154,15 @@ static void report_unknown(struct hf_reading *reading, int line, const char *nam
             name, reading->section_name);
 }
 
+static void report_bad(
+    struct hf_reading *reading, int line, const struct key *key, const char *value)
+{
+    const char *shown = hf_value_shown(value);
+
+    hf_reading_problem(reading, line, "bad value `%s%s` for `%s` in section [%s]; expected %s",
+        shown == value ? "" : "...", shown, key->name, reading->section_name, key->expected);
+}
+
 static void set_known(struct hf_reading *reading, int line, const char *name, const char *value)
 {
     struct hf_config *config = reading->config;
@@ -169,9 +178,7 @@ static void set_known(struct hf_reading *reading, int line, const char *name, co
                 "the key `%s` was set in line %d already; expected it once in section [%s]", name,
                 reading->seen[i], reading->section_name);
         else if (set_member(&keys[i], (char *)target + keys[i].offset, value) != HF_OK)
-            hf_reading_problem(reading, line,
-                "bad value `%s` for `%s` in section [%s]; expected %s", value, name,
-                reading->section_name, keys[i].expected);
+            report_bad(reading, line, &keys[i], value);
         reading->seen[i] = line;
         return;
     }

@@ -118,8 +118,7 @@ static bool check_section(struct reader *reader, char *text)
     if (!end)
         problem(reader, "the section `%.60s` has no closing ]", text);
     else if (end[1])
-        problem(
-            reader, "unexpected text `%.60s` after the section; expected one line each", end + 1);
+        problem(reader, "unexpected text after the section; expected one line each");
     else if (end - text - 1 > MAX_SECTION_NAME)
         problem(reader, "the section's name is longer than %d bytes", MAX_SECTION_NAME);
     else if (skip_blanks(text + 1) == end)
@@ -147,20 +146,23 @@ static bool check_quoted(struct reader *reader, char *value)
     *end = '\0';
     rest = skip_blanks(end + 1);
     if (*rest && *rest != ';') {
-        problem(reader, "unexpected text `%.60s` after the closing quote", rest);
+        problem(reader, "unexpected text after the closing quote; expected nothing or a comment");
         return false;
     }
     reader->quoted = value + 1;
     return true;
 }
 
+/* What is shown of a bad line is its first word: the rest may be a password, say. */
 static bool check_pair(struct reader *reader, char *text)
 {
     char *separator = strpbrk(text, "=:");
+    int word = (int)strcspn(text, " \t=:");
     char *value;
 
     if (!separator || *separator != '=') {
-        problem(reader, "`%.60s` is no setting; expected `key = value`", text);
+        problem(
+            reader, "`%.*s` is no setting; expected `key = value`", word < 60 ? word : 60, text);
         return false;
     }
     if (separator == text) {
@@ -168,8 +170,8 @@ static bool check_pair(struct reader *reader, char *text)
         return false;
     }
     if (!reader->in_section && !reader->bad_section) {
-        problem(
-            reader, "`%.60s` stands before the first section; expected [proxy], say, first", text);
+        problem(reader, "`%.*s` stands before the first section; expected [proxy], say, first",
+            word < 60 ? word : 60, text);
         return false;
     }
     value = skip_blanks(separator + 1);

@@ -130,3 +130,10 @@ int hf_value_address(const char *text, bool listen, struct hf_address *address)
     *address = read;
     return HF_OK;
 }
+
+const char *hf_value_shown(const char *text)
+{
+    const char *at = strrchr(text, '@');
+
+    return at ? at : text;
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * value.h: the kinds of values that the configuration file has, from text. Pure functions, any
- * thread. Each returns HF_OK or HF_E_INVALID, and sets its result only on HF_OK.
+ * thread. But for the last, each returns HF_OK or HF_E_INVALID, and sets its result only on HF_OK.
  */
 #ifndef HOSTFLAGS_PROXY_VALUE_H
 #define HOSTFLAGS_PROXY_VALUE_H
@@ -33,5 +33,9 @@ int hf_value_log_level(const char *text, int64_t *level);
 /* A host and a port, which may be 0 only where listen is true: then the host is a literal address,
  * and port 0 stands for a free one. */
 int hf_value_address(const char *text, bool listen, struct hf_address *address);
+
+/* What of a value may be shown to people: from its last '@' on, where there is one. Before it stand
+ * the user and password of a URL. */
+const char *hf_value_shown(const char *text);
 
 #endif

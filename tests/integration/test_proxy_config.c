@@ -80,18 +80,17 @@ static void check_rows(const struct row *rows, size_t count)
 static void test_syntax(void)
 {
     static const struct row rows[] = {
-        {UPSTREAM "pool_size 8\n", "line 4: `pool_size 8` is no setting; expected `key = value`"},
-        {UPSTREAM "pool_size: 8\n", "line 4: `pool_size: 8` is no setting"},
+        {UPSTREAM "pool_size 8\n", "line 4: `pool_size` is no setting; expected `key = value`"},
+        {UPSTREAM "pool_size: 8\n", "line 4: `pool_size` is no setting"},
         {UPSTREAM "= 8\n", "line 4: there is no key in front of the `=`"},
-        {"threads = 4\n" UPSTREAM, "line 1: `threads = 4` stands before the first section"},
+        {"threads = 4\n" UPSTREAM, "line 1: `threads` stands before the first section"},
         {"[proxy\nthreads = 4\n" UPSTREAM, "line 1: the section `[proxy` has no closing ]"},
-        {"[proxy] threads = 4\n" UPSTREAM,
-            "line 1: unexpected text ` threads = 4` after the section"},
+        {"[proxy] threads = 4\n" UPSTREAM, "line 1: unexpected text after the section"},
         {"[]\n" UPSTREAM, "line 1: the section has no name"},
         {"[ ]\n" UPSTREAM, "line 1: the section has no name"},
         {UPSTREAM "host = \"a\n", "line 4: the quote \" is opened and never closed"},
         {UPSTREAM "host = 'a\"\n", "line 4: the quote ' is opened and never closed"},
-        {UPSTREAM "host = \"a\" b\n", "line 4: unexpected text `b` after the closing quote"},
+        {UPSTREAM "host = \"a\" b\n", "line 4: unexpected text after the closing quote"},
         {UPSTREAM "host = a\rb\n", "line 4: the line has a control character, byte 0x0d"},
         {UPSTREAM "host = a\033b\n", "line 4: the line has a control character, byte 0x1b"},
         {"[upstream:a-name-that-is-much-longer-than-libinih-has-room-for]\n",
@@ -316,12 +315,14 @@ static void test_bad_addresses(void)
         "127.0.0.1:-1", "127.0.0.1:x", "localhost:6432", "*:6432", "::1:6432", "[::1]", "[::1]6432",
         "[127.0.0.1:6432", "256.0.0.1:6432", "127.0.0.1:6432 x"};
     static const char *const connect[] = {"", "5432", "db", "db:", "db:0", "db:65536", "db:x",
-        "d b:5432", "[db]:5432", "http://db:5432", "db:5432/x", ":5432", "user@db:5432"};
+        "d b:5432", "[db]:5432", "http://db:5432", "db:5432/x", ":5432"};
+    static const char with_user[] = "[upstream:b]\nconnect = user@db:5432\n";
 
     for (size_t i = 0; i < sizeof(listen) / sizeof(listen[0]); i++)
         check_bad_value("upstream:b", "listen", listen[i], "a literal address and a port, such as");
     for (size_t i = 0; i < sizeof(connect) / sizeof(connect[0]); i++)
         check_bad_value("upstream:b", "connect", connect[i], "a host and a port, such as");
+    check_bad(with_user, strlen(with_user), "line 2: bad value `...@db:5432` for `connect`");
 }
 
 static void test_all_problems(void)
