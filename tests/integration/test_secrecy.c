@@ -30,7 +30,7 @@ static void check_everything(void)
 /* What a service may say. Each row has the token in it, where one can be. */
 static const struct hf_flag_reply replies[] = {
     {.status = 200},
-    {.status = 200, .body = "{\"flags\":\"" TOKEN "\"}", .body_len = 12 + sizeof(TOKEN)},
+    {.status = 200, .body = "{\"flags\":\"" TOKEN "\"}", .body_len = 11 + sizeof(TOKEN)},
     {.status = 200, .body = TOKEN, .body_len = sizeof(TOKEN) - 1},
     {.status = 200, .headers = "ETag: \"" TOKEN "\""},
     {.status = 302, .headers = "Location: https://x.example/?token=" TOKEN},
@@ -139,10 +139,62 @@ static void test_on_the_way(void)
     free(file);
 }
 
+/* Answers that are hardly HTTP: what libcurl says of them is shown. */
+static void test_garbage(void)
+{
+    static const char *const answers[] = {
+        TOKEN "\r\n\r\n",
+        "HTTP/" TOKEN " 200 OK\r\n\r\n",
+        "HTTP/1.1 " TOKEN "\r\n\r\n",
+        "HTTP/1.1 418 " TOKEN "\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n" TOKEN "\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: " TOKEN "\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: " TOKEN "\r\nContent-Length: 1\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: " TOKEN "\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" TOKEN "\r\n",
+        "HTTP/1.1 200 OK\r\nLocation: https://x.example/" TOKEN "\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 401 no\r\nWWW-Authenticate: " TOKEN " x=\"" TOKEN "\"\r\n\r\n",
+    };
+    char *file = hf_tmpdir_write(directory, "token", TOKEN);
+
+    for (size_t i = 0; i < COUNT(answers); i++) {
+        struct gate gate = gate_open();
+        hf_conn conn;
+        int fd;
+
+        start_cache("token_file = %s\nallowed_hosts = 127.0.0.1\n", file);
+        conn = hf_test_connect(plugin, gate.url);
+        fd = gate_take(&gate);
+        CHECK_INT_EQ(send(fd, answers[i], strlen(answers[i]), MSG_NOSIGNAL), strlen(answers[i]));
+        close(fd);
+        CHECK(HF_WAIT_UNTIL(has_failed(conn), BOUND_MS));
+        check_everything();
+        plugin->fini();
+        gate_close(&gate);
+    }
+    free(file);
+}
+
+/* Nobody is asked where the name is not found; and nothing is said of a token then. */
+static void test_no_such_name(void)
+{
+    char *file = hf_tmpdir_write(directory, "token", TOKEN);
+    hf_conn conn;
+
+    start_cache("token_file = %s\nallowed_hosts = *.invalid\n", file);
+    conn = hf_test_connect(plugin, "db.invalid");
+    CHECK(HF_WAIT_UNTIL(has_failed(conn), BOUND_MS));
+    check_everything();
+    plugin->fini();
+    free(file);
+}
+
 static const struct hf_test tests[] = {
     {"C70 the plugin shows no token, from whatever source, whatever the service says", test_plugin},
     {"C70 nor one that was written where its variable's name belongs", test_mistaken_setting},
     {"C70 nor a proxy's password, nor anything when TLS or a name fails", test_on_the_way},
+    {"C41 C70 nor what a service that hardly speaks HTTP gives back", test_garbage},
+    {"C60 C70 nor anything when a name is not found", test_no_such_name},
 };
 
 int main(int argc, char **argv)
