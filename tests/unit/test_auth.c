@@ -141,9 +141,105 @@ static void test_bad_files(void)
     free(fifo);
 }
 
+/* A NUL is no end of the text: what follows it must not get lost. */
+static void test_nul(void)
+{
+    static const char text[] = "abc\0def", end[] = "abc\0";
+    char *path = hf_tmpdir_path(directory, "token");
+    struct hf_settings *settings = MAKE("token_file", path, "allowed_hosts", "h");
+    struct hf_token token;
+    FILE *file;
+
+    for (size_t length = sizeof(end) - 1; length <= sizeof(text) - 1; length++) {
+        file = fopen(path, "w");
+        if (!CHECK(file != NULL))
+            break;
+        CHECK_INT_EQ(fwrite(text, 1, length, file), length);
+        fclose(file);
+        CHECK_INT_EQ(read_for(settings, "h", &token), HF_TOKEN_MISSING);
+        CHECK_STR_CONTAINS(token.problem, "expected printable ASCII");
+    }
+    hf_settings_destroy(settings);
+    free(path);
+}
+
+/* Root may read everything: it becomes nobody for a moment. */
+static void test_forbidden(void)
+{
+    char *path = hf_tmpdir_write(directory, "forbidden", "abc");
+    struct hf_settings *settings = MAKE("token_file", path, "allowed_hosts", "h");
+    struct hf_token token;
+    uid_t before = geteuid();
+    enum hf_token_state state;
+
+    CHECK_INT_EQ(chmod(path, 0), 0);
+    CHECK_INT_EQ(chmod(directory, 0711), 0);
+    if (before == 0)
+        CHECK_INT_EQ(seteuid(65534), 0);
+    state = read_for(settings, "h", &token);
+    if (before == 0)
+        CHECK_INT_EQ(seteuid(0), 0);
+    CHECK_INT_EQ(state, HF_TOKEN_MISSING);
+    CHECK_STR_CONTAINS(token.problem, "/forbidden cannot be read: Permission denied");
+    CHECK_STR_EQ(token.text, "");
+    hf_settings_destroy(settings);
+    unlink(path);
+    free(path);
+}
+
+/* Secrets that are mounted are often links to files. */
+static void test_link(void)
+{
+    char *path = hf_tmpdir_path(directory, "link");
+    struct hf_settings *settings = MAKE("token_file", path, "allowed_hosts", "h");
+    struct hf_token token;
+
+    write_token("linked", "abc\n");
+    CHECK_INT_EQ(symlink("linked", path), 0);
+    CHECK_INT_EQ(read_for(settings, "h", &token), HF_TOKEN_READY);
+    CHECK_STR_EQ(token.text, "abc");
+    unlink(path);
+    CHECK_INT_EQ(symlink("link", path), 0); /* to itself */
+    CHECK_INT_EQ(read_for(settings, "h", &token), HF_TOKEN_MISSING);
+    CHECK_STR_CONTAINS(token.problem, "/link cannot be read: Too many levels of symbolic links");
+    unlink(path);
+    hf_settings_destroy(settings);
+    free(path);
+}
+
+/* Paths that are long, and that get long by the host's name. */
+static void test_long_paths(void)
+{
+    char host[254], path[5000] = "/", *twenty;
+    struct hf_settings *settings;
+    struct hf_token token;
+
+    memset(host, 'h', sizeof(host) - 1);
+    host[sizeof(host) - 1] = '\0';
+    for (int i = 0; i < 20; i++)
+        strcat(path, "{host}/");
+    twenty = strdup(path);
+    settings = MAKE("token_file", twenty);
+    CHECK_INT_EQ(read_for(settings, "h", &token), HF_TOKEN_MISSING);
+    CHECK_STR_CONTAINS(token.problem, "/h/h/h/h/h/ cannot be read: No such file");
+    CHECK_INT_EQ(read_for(settings, host, &token), HF_TOKEN_MISSING);
+    CHECK_STR_EQ(token.problem, "the file of token_file cannot be read: its path is too long");
+    hf_settings_destroy(settings);
+    free(twenty);
+
+    /* One that the system refuses; what is said of it is cut, and its end is still said. */
+    memset(path + 1, 'x', 300);
+    path[301] = '\0';
+    settings = MAKE("token_file", path, "allowed_hosts", "h");
+    CHECK_INT_EQ(read_for(settings, "h", &token), HF_TOKEN_MISSING);
+    CHECK_STR_CONTAINS(token.problem, "the file /xxx");
+    CHECK_STR_CONTAINS(token.problem, "xxx cannot be read: File name too long");
+    hf_settings_destroy(settings);
+}
+
 static void test_size(void)
 {
-    char *path = hf_tmpdir_path(directory, "token"), *text = calloc(1, HF_TOKEN_MAX + 2);
+    char *path = hf_tmpdir_path(directory, "token"), *text = calloc(1, HF_TOKEN_MAX + 3);
     struct hf_settings *settings = MAKE("token_file", path, "allowed_hosts", "h");
     struct hf_token token;
 
@@ -158,6 +254,19 @@ static void test_size(void)
     CHECK_INT_EQ(read_for(settings, "h", &token), HF_TOKEN_MISSING);
     CHECK_STR_CONTAINS(token.problem, "larger than 8192 bytes");
     hf_settings_destroy(settings);
+
+    for (size_t length = HF_TOKEN_MAX; length <= HF_TOKEN_MAX + 1; length++) {
+        text[length] = '\0';
+        setenv("HF_TEST_TOKEN", text, 1);
+        text[length] = 'x';
+        settings = MAKE("token_env", "HF_TEST_TOKEN", "allowed_hosts", "h");
+        CHECK_INT_EQ(read_for(settings, "h", &token),
+            length == HF_TOKEN_MAX ? HF_TOKEN_READY : HF_TOKEN_MISSING);
+        CHECK_INT_EQ(token.length, length == HF_TOKEN_MAX ? HF_TOKEN_MAX : 0);
+        hf_settings_destroy(settings);
+    }
+    CHECK_STR_CONTAINS(token.problem, "larger than 8192 bytes");
+    unsetenv("HF_TEST_TOKEN");
     free(text);
     free(path);
 }
@@ -199,7 +308,7 @@ static void test_giver(void)
         {"given", INT32_MAX, HF_TOKEN_MISSING, "its length is over 8192 bytes"},
         {"g\nven", 5, HF_TOKEN_MISSING, "expected printable ASCII"},
     };
-    struct hf_settings *settings = MAKE(NULL), *with_file;
+    struct hf_settings *settings = MAKE(NULL), *configured;
     char *path = hf_tmpdir_path(directory, "token");
     struct hf_token token;
 
@@ -213,14 +322,24 @@ static void test_giver(void)
     }
     hf_settings_destroy(settings);
 
-    /* The operator's word comes first. */
-    write_token("token", "of-the-file");
-    with_file = MAKE("token_file", path, "allowed_hosts", "h");
+    /* The operator's word comes first, also where it leads to no token. */
+    setenv("HF_TEST_TOKEN", "of-the-environment", 1);
+    configured = MAKE("token_env", "HF_TEST_TOKEN", "allowed_hosts", "h");
     given.asked_for[0] = '\0';
-    CHECK_INT_EQ(hf_token_read(with_file, &giver, "h", &token), HF_TOKEN_READY);
+    CHECK_INT_EQ(hf_token_read(configured, &giver, "h", &token), HF_TOKEN_READY);
+    CHECK_STR_EQ(token.text, "of-the-environment");
+    hf_settings_destroy(configured);
+    unsetenv("HF_TEST_TOKEN");
+    configured = MAKE("token_env", "HF_TEST_TOKEN", "allowed_hosts", "h");
+    CHECK_INT_EQ(hf_token_read(configured, &giver, "h", &token), HF_TOKEN_MISSING);
+    hf_settings_destroy(configured);
+    write_token("token", "of-the-file");
+    configured = MAKE("token_file", path, "allowed_hosts", "h");
+    given.asked_for[0] = '\0';
+    CHECK_INT_EQ(hf_token_read(configured, &giver, "h", &token), HF_TOKEN_READY);
     CHECK_STR_EQ(token.text, "of-the-file");
     CHECK_STR_EQ(given.asked_for, "");
-    hf_settings_destroy(with_file);
+    hf_settings_destroy(configured);
     free(path);
 }
 
@@ -242,6 +361,10 @@ static const struct hf_test tests[] = {
     {"C28 no token is configured", test_none},
     {"C28 a token from a file, with the host's name in its path", test_file},
     {"C28 files that hold no token", test_bad_files},
+    {"C28 a NUL in a file", test_nul},
+    {"C28 a file that may not be read", test_forbidden},
+    {"C28 a link to a file", test_link},
+    {"C28 long paths", test_long_paths},
     {"C28 the largest token, and one that is larger", test_size},
     {"C28 a token from the environment, as it was when the settings were read", test_variable},
     {"C28 C87 a token from the host program; the settings come first", test_giver},
