@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * Tokens on their way: which request carries which, what happens without one, and how a new one is
- * noticed.
+ * noticed. test_get_token.c has those of the host program.
  */
 #include "tests/integration/cache_fixture.h"
 #include "tests/support/certs.h"
@@ -35,6 +35,16 @@ static const char *sent_token(struct hf_flag_service *to, size_t i)
     return request ? hf_flag_request_header(request, "Authorization") : "no request";
 }
 
+static size_t count_headers(struct hf_flag_service *of, size_t i, const char *name)
+{
+    const struct hf_flag_request *request = hf_flag_service_request(of, i);
+    size_t count = 0;
+
+    for (size_t j = 0; request && j < request->header_count; j++)
+        count += strcasecmp(request->header_names[j], name) == 0;
+    return count;
+}
+
 static int32_t last_error(hf_conn conn)
 {
     return hf_test_explain(plugin, conn, A).last_error;
@@ -54,9 +64,11 @@ static void test_https_and_loopback(void)
     conn = hf_test_connect(plugin, hf_flag_service_url(https));
     CHECK(HF_WAIT_UNTIL(is_known(conn), BOUND_MS));
     CHECK_STR_EQ(sent_token(https, 0), "Bearer token-1");
+    CHECK_INT_EQ(count_headers(https, 0, "Authorization"), 1);
     conn = connect_service();
     CHECK(HF_WAIT_UNTIL(is_known(conn), BOUND_MS));
     CHECK_STR_EQ(sent_token(service, 0), "Bearer token-1");
+    CHECK_INT_EQ(count_headers(service, 0, "Authorization"), 1);
     stop_all();
 
     /* Under `any` nothing is sent by http, not even here; https has its token. */
@@ -226,6 +238,42 @@ static void test_not_found(void)
     stop_all();
 }
 
+/* Nothing can change by itself where no token is configured: no looks, 15 min. */
+static void test_none_configured(void)
+{
+    hf_conn conn;
+
+    start_service();
+    hf_flag_service_set_status(service, 401);
+    start_cache("%s", "");
+    conn = connect_service();
+    CHECK(HF_WAIT_UNTIL(has_failed(conn), BOUND_MS));
+    CHECK_INT_EQ(count_headers(service, 0, "Authorization"), 0);
+    CHECK_INT_BETWEEN(hf_test_explain(plugin, conn, A).next_refresh_ms, 14 * 60000, 17 * 60000);
+    CHECK(hf_test_status_is(plugin, "127.0.0.1", hf_flag_service_port(service), "last_message",
+        "401: this service wants a token, and none is configured (token_file or token_env)"));
+    hf_flag_service_set_status(service, 200);
+    CHECK(HF_STAYS(requests() == 1, 4000));
+    CHECK(HF_WAIT_UNTIL(plugin->refresh(NULL) == HF_OK, BOUND_MS));
+    CHECK(HF_WAIT_UNTIL(is_known(conn), BOUND_MS));
+    stop_all();
+}
+
+/* What stands beside the hosts' names in a path is the operator's; a name cannot leave it. */
+static void test_names_in_paths(void)
+{
+    static const char *const names[] = {
+        "..", "../127.0.0.1", "127.0.0.1/../secret", "a/b", ".", "...", "%2e%2e", "a\\b"};
+
+    start_service();
+    start_cache("token_file = %s/{host}\n", directory);
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (!CHECK(hf_test_connect(plugin, names[i]) == HF_NO_CONN))
+            printf("            name: %s\n", names[i]);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "hosts"), 0);
+    stop_all();
+}
+
 static void test_environment(void)
 {
     hf_conn conn;
@@ -246,74 +294,12 @@ static void test_environment(void)
     stop_all();
 }
 
-/* ---- get_token ---- */
-
-static struct {
-    _Atomic int calls;
-    _Atomic bool ready;
-    char host[64];
-} giver;
-
-static int32_t give(void *ctx, const char *host, char *buf, size_t size)
-{
-    (void)ctx;
-    snprintf(giver.host, sizeof(giver.host), "%s", host);
-    giver.calls++;
-    /* What a callback may call, and what it may not. */
-    hf_thread_check(plugin->is_enabled(HF_NO_CONN, A) == 0);
-    hf_thread_check(plugin->status(HF_STATUS_JSON, NULL, 0) > 0);
-    plugin->on_disconnect(hf_test_connect(plugin, "http://127.0.0.3:9"));
-    plugin->fini();
-    hf_thread_check(plugin->init(NULL, NULL, 0, NULL, 0) == HF_E_STATE);
-    if (!giver.ready || size < 7)
-        return -1;
-    memcpy(buf, "token-g", 7);
-    return 7;
-}
-
-static void init_with(const struct hf_host *host)
-{
-    CHECK_INT_EQ(hf_test_init_with(plugin, host, "flags = a, b\nallow_http = loopback\n"), HF_OK);
-}
-
-static void test_get_token(void)
-{
-    struct hf_host host = hf_test_host();
-    hf_conn conn;
-
-    host.get_token = give;
-    giver.calls = 0;
-    giver.ready = false;
-    start_service();
-    init_with(&host);
-    conn = connect_service();
-    CHECK(HF_WAIT_UNTIL(has_failed(conn), BOUND_MS));
-    CHECK_INT_EQ(last_error(conn), HF_FETCH_TOKEN);
-    CHECK_STR_EQ(giver.host, "127.0.0.1");
-    CHECK_INT_EQ(requests(), 0);
-    giver.ready = true;
-    CHECK(HF_WAIT_UNTIL(plugin->refresh(hf_flag_service_url(service)) == HF_OK, BOUND_MS));
-    CHECK(HF_WAIT_UNTIL(is_known(conn), BOUND_MS));
-    CHECK_STR_EQ(sent_token(service, 0), "Bearer token-g");
-    stop_all();
-
-    /* A host of an older version, whose table ends before the member. */
-    giver.calls = 0;
-    host.hdr.size = offsetof(struct hf_host, get_token);
-    start_service();
-    init_with(&host);
-    conn = connect_service();
-    CHECK(HF_WAIT_UNTIL(is_known(conn), BOUND_MS));
-    CHECK_STR_EQ(sent_token(service, 0), NULL);
-    CHECK_INT_EQ(giver.calls, 0);
-    stop_all();
-}
-
 /* ---- allowed_hosts ---- */
 
 static void test_allowed_hosts(void)
 {
     hf_conn conn;
+    char *status;
 
     start_service();
     start_cache("allowed_hosts = flags.example, *.allowed.example\n");
@@ -321,6 +307,9 @@ static void test_allowed_hosts(void)
         CHECK(connect_service() == HF_NO_CONN);
     CHECK(hf_test_connect(plugin, "allowed.example") == HF_NO_CONN);
     CHECK_INT_EQ(hf_test_status_total(plugin, "rejected"), 4);
+    status = hf_test_status(plugin, HF_STATUS_JSON);
+    CHECK_STR_CONTAINS(status, "\"not_allowed\":4");
+    free(status);
     CHECK_INT_EQ(hf_test_log_count("is not among the hosts of allowed_hosts"), 1);
     CHECK_INT_EQ(hf_test_status_total(plugin, "hosts"), 0);
     conn = hf_test_connect(plugin, "x.allowed.example");
@@ -332,6 +321,8 @@ static void test_allowed_hosts(void)
         hf_test_init(plugin, "flags = a\ntoken_file = %s/token\n", directory), HF_E_INVALID);
     CHECK_STR_CONTAINS(hf_test_error(), "token_file names one token for every host");
     CHECK_STR_CONTAINS(hf_test_error(), "allowed_hosts");
+    CHECK_INT_EQ(hf_test_init(plugin, "flags = a\ntoken_env = HF_TEST_TOKEN\n"), HF_E_INVALID);
+    CHECK_STR_CONTAINS(hf_test_error(), "token_env names one token for every host");
     stop_all();
 }
 
@@ -345,8 +336,10 @@ static const struct hf_test tests[] = {
         test_rejected},
     {"C66 a token that changes while nobody is connected", test_rejected_and_left},
     {"C66 404: asked again after 15 min, whatever the token", test_not_found},
+    {"C66 401 where no token is configured: asked again after 15 min, or by refresh",
+        test_none_configured},
+    {"C23 C28 no name of a host leads to another file", test_names_in_paths},
     {"C28 a token from the environment", test_environment},
-    {"C28 C56 C86 get_token: none now, refresh, one; and an older host without it", test_get_token},
     {"C34 a host outside allowed_hosts: no reference, no request", test_allowed_hosts},
 };
 
