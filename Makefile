@@ -182,7 +182,7 @@ test:
 # wait for long (ETags, Retry-After, what a reload keeps, callers of status): asan sees these as well.
 VALGRIND_TESTS := $(UNIT_TESTS) $(addprefix $(B)/tests/integration/,test_lifecycle test_shutdown test_reload \
 	test_reload_requests test_status test_callbacks test_request test_names test_limits test_ttl test_loader \
-	test_tls_client test_tls_trust test_http_proxy test_http_proxy_choice test_secrecy test_abuse)
+	test_tls_client test_tls_trust test_http_proxy test_http_proxy_choice test_secrecy test_get_token test_abuse)
 
 .PHONY: test-asan
 test-asan:
