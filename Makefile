@@ -128,6 +128,7 @@ INSTALLED = \
 	644:plugin/hostflags.7:$(mandir)/man7 \
 	644:hosts/proxy/hostflags-host.1:$(mandir)/man1 \
 	644:README.md:$(docdir) \
+	644:LICENSE:$(docdir) \
 	644:hosts/proxy/hostflags-host.ini:$(docdir)/examples \
 	644:hosts/proxy/hostflags-host.service:$(docdir)/examples \
 	644:hosts/proxy/hostflags-metrics.service:$(docdir)/examples \

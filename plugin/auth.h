@@ -4,8 +4,9 @@
  *
  * A token comes from the first of these that is configured: the file of token_file, the variable of
  * token_env, the host program's get_token. It is read for each request anew and kept nowhere
- * between requests, but for what token_env named. No function here writes a token anywhere but into
- * the caller's struct, and no text it makes has a token in it.
+ * between requests, but for what token_env named; libcurl's own buffers are beyond us. No function
+ * here writes a token anywhere but into the caller's struct, and no text it makes has a token in
+ * it.
  *
  * Worker thread. Reading a file is the only I/O; only regular files are read.
  */

@@ -100,10 +100,15 @@ const char *hf_curl_certificate(const struct hf_curl_end *end)
 const char *hf_curl_message(const struct hf_curl_end *end)
 {
     static const char unsupported[] = "Unsupported proxy ";
+    bool has_at = strchr(end->error, '@') != NULL;
+    bool about_proxy = end->code == CURLE_COULDNT_RESOLVE_PROXY || end->code == CURLE_URL_MALFORMAT;
 
-    if (strncmp(end->error, unsupported, strlen(unsupported)) == 0 ||
-        strchr(end->error, '@') != NULL)
+    if (strncmp(end->error, unsupported, strlen(unsupported)) == 0 || (has_at && about_proxy))
         return "the proxy's URL, which is not shown, cannot be understood (setting proxy, or "
                "https_proxy and the like in the environment)";
+    if (has_at)
+        return "libcurl's own words are not shown: they have an @ in them, as a URL with a "
+               "password "
+               "has";
     return end->error[0] != '\0' ? end->error : curl_easy_strerror(end->code);
 }

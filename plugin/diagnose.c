@@ -91,7 +91,8 @@ static void say_status(const struct hf_symptoms *symptoms, char out[HF_MESSAGE_M
 {
     unsigned status = symptoms->http_status;
     const char *retry_after = symptoms->retry_after;
-    bool shown = *retry_after != '\0' && !hf_looks_secret(retry_after, strlen(retry_after));
+    bool kept = status == 429 || status == 503;
+    bool shown = kept && *retry_after != '\0' && !hf_looks_secret(retry_after, strlen(retry_after));
     const char *after = shown ? "; it says Retry-After: " : "";
 
     if (status == 401 || status == 403)

@@ -37,6 +37,7 @@ struct transfer {
     size_t length, room;
     struct hf_headers headers;
     bool body_too_large, headers_too_large;
+    bool sent, refused; /* the request was sent; libcurl wanted to send it once more */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -96,6 +97,21 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     return CURL_WRITEFUNC_ERROR;
 }
 
+/* What a service refuses by HTTP/2 (REFUSED_STREAM, HTTP_1_1_REQUIRED) libcurl sends again, up to
+ * five times; but a request is one request. */
+static int on_send(void *arg, char *to, char *from, int to_port, int from_port)
+{
+    struct transfer *transfer = arg;
+
+    (void)to;
+    (void)from;
+    (void)to_port;
+    (void)from_port;
+    transfer->refused = transfer->sent;
+    transfer->sent = true;
+    return transfer->refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)arg;
@@ -114,6 +130,8 @@ static void transfer_destroy(struct transfer *transfer)
         curl_multi_remove_handle(transfer->fetcher->multi, transfer->easy);
         curl_easy_cleanup(transfer->easy);
     }
+    for (struct curl_slist *field = transfer->fields; field != NULL; field = field->next)
+        explicit_bzero(field->data, strlen(field->data)); /* a token may be among them */
     curl_slist_free_all(transfer->fields);
     free(transfer->body);
     free(transfer);
@@ -227,6 +245,8 @@ static int set_request(
     SET(CURLOPT_WRITEDATA, transfer);
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_HEADERDATA, transfer);
+    SET(CURLOPT_PREREQFUNCTION, on_send);
+    SET(CURLOPT_PREREQDATA, transfer);
     SET(CURLOPT_ERRORBUFFER, transfer->error);
     SET(CURLOPT_PRIVATE, transfer);
     return 0;
@@ -273,6 +293,10 @@ static void report(struct transfer *transfer, CURLcode code)
         result.message = transfer->headers_too_large
             ? "the answer's headers are over 64 KiB"
             : "the answer's body is larger than max_response_size";
+    } else if (transfer->refused) {
+        result.outcome = HF_OUTCOME_CONNECT;
+        result.http_status = 0;
+        result.message = "the service refused the request by HTTP/2, before it had read it";
     } else if (code != CURLE_OK && proxy_status >= 300) {
         snprintf(message, sizeof(message), "the proxy refused to connect us: its answer was %ld%s",
             proxy_status, proxy_status == 407 ? ", it wants another user or password" : "");
@@ -345,6 +369,9 @@ struct hf_fetcher *hf_fetcher_create(
     fetcher->done = done;
     fetcher->arg = arg;
     fetcher->multi = curl_multi_init();
+    /* One connection that dies must not take the requests of other hosts with it. */
+    if (fetcher->multi != NULL)
+        curl_multi_setopt(fetcher->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     if (fetcher->multi != NULL)
         hf_inherit_no_wake_pair(poke, fetcher->multi);
     /* Where descriptors are short, libcurl makes a handle that cannot be woken. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * fetch.h: HTTP GETs, many at a time, by libcurl's multi interface. The only file that knows
- * libcurl.
+ * fetch.h: HTTP GETs, many at a time, by libcurl's multi interface. The only file that starts
+ * transfers of libcurl.
  *
  * One thread owns a fetcher: create, start, run, destroy. Only wake may be called by others, and
  * not concurrently with destroy.

@@ -30,9 +30,10 @@ static void write_log(void *arg, enum hf_log_level level, const char *line)
     bool before;
 
     (void)arg;
-    if (host.log == NULL || !enter(&before))
+    if (!enter(&before))
         return;
-    host.log(host.ctx, (int32_t)level, line);
+    if (host.log != NULL)
+        host.log(host.ctx, (int32_t)level, line);
     leave(before);
 }
 

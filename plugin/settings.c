@@ -134,6 +134,8 @@ void hf_settings_destroy(struct hf_settings *settings)
     free(settings->ca_file);
     free(settings->client_cert_file);
     free(settings->client_key_file);
+    if (settings->proxy != NULL)
+        explicit_bzero(settings->proxy, strlen(settings->proxy));
     free(settings->proxy);
     free(settings);
 }

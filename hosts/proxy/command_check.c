@@ -144,8 +144,12 @@ static struct hf_status_view *wait_for_end(int64_t *took_ms)
 
 static void print_answer(const struct hf_status_host *host, int64_t took_ms)
 {
-    if (!has_ended(host)) {
+    if (!has_ended(host) && host->next_refresh_ms < 0) {
         puts("answer   none: nothing is asked (`enabled` is off, or `overrides` names every flag)");
+        return;
+    }
+    if (!has_ended(host)) {
+        printf("answer   none after %" PRId64 " ms, and the request has not ended\n", took_ms);
         return;
     }
     if (host->http_status > 0)
@@ -197,10 +201,17 @@ static void print_asked(const struct hf_status_host *host)
 
     printf("asked    %s://%s%s%s:%" PRId64 "%s%s\n", host->scheme, brackets ? "[" : "", host->host,
         brackets ? "]" : "", host->port, *host->org_id ? ", org id " : "", host->org_id);
-    fflush(stdout); /* it may take a while until there is more */
 }
 
-static int report(const char *flag)
+/* Where it is asked, if that is another place. */
+static void print_service(const struct hf_config_plugin *plugin)
+{
+    for (size_t i = 0; i < plugin->setting_count; i++)
+        if (strcmp(plugin->settings[i].key, "service") == 0 && *plugin->settings[i].value)
+            printf("service  %s\n", plugin->settings[i].value);
+}
+
+static int report(const struct hf_config *config, const char *flag)
 {
     struct hf_status_view *view = look();
     int64_t took_ms;
@@ -208,6 +219,8 @@ static int report(const char *flag)
 
     if (view && view->host_count == 1) {
         print_asked(&view->hosts[0]);
+        print_service(&config->plugin);
+        fflush(stdout); /* it may take a while until there is more */
         hf_status_view_free(view);
         view = wait_for_end(&took_ms);
     }
@@ -250,7 +263,7 @@ static int ask(struct hf_config *config, const struct request *request)
             shown == upstream.host ? "" : "...", shown);
         return FAILED;
     }
-    status = report(flag);
+    status = report(config, flag);
     hf_flags_disconnect(conn);
     return status;
 }

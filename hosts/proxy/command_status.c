@@ -63,7 +63,7 @@ static int print_answer(char *answer)
     if (hf_terminal_is_there())
         hf_status_view_clean(answer, "\n\t");
     status = print(answer);
-    return status == 0 && answer[length - 1] != '\n' ? print("\n") : status;
+    return status == 0 && (length == 0 || answer[length - 1] != '\n') ? print("\n") : status;
 }
 
 static int print_table(const char *path, const char *answer)

@@ -181,6 +181,7 @@ static void test_rate_limit(void)
     CHECK_INT_EQ(plugin->is_enabled(conn, A), 1);
     requests_then = nginx_member(nginx, "requests");
     CHECK_INT_BETWEEN(nginx_member(nginx, "retry_after_ms"), 1, 60000);
+    CHECK_INT_BETWEEN(nginx_member(nginx, "next_refresh_ms"), 20000, 90000); /* no plain backoff */
     CHECK_INT_EQ(plugin->refresh(NULL), HF_E_TOO_SOON);
     CHECK(HF_STAYS(nginx_member(nginx, "requests") == requests_then, 1500));
     CHECK(HF_WAIT_UNTIL(is_stale(conn), BOUND_MS));
