@@ -7,8 +7,8 @@
  * not concurrently with destroy.
  *
  * HTTPS is verified, TLS >= 1.2. No redirects are followed. Each transfer has a connection of its
- * own, which is closed afterwards. Descriptors
- * are close-on-exec. libcurl's resolver threads are not waited for: they end with their look-up.
+ * own, which is closed afterwards, and sends its request once. Descriptors are close-on-exec.
+ * libcurl's resolver threads are not waited for: they end with their look-up.
  */
 #ifndef HOSTFLAGS_FETCH_H
 #define HOSTFLAGS_FETCH_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * h2_server.h: a TLS server that speaks just enough HTTP/2 to refuse: whatever is asked on a
- * connection is answered by RST_STREAM, or never. A thread serves one connection after the other. Threads:
- * any, but for stop.
+ * connection is answered by RST_STREAM, or never. A thread serves one connection after the other.
+ * Threads: any, but for stop.
  */
 #ifndef HOSTFLAGS_TESTS_SUPPORT_H2_SERVER_H
 #define HOSTFLAGS_TESTS_SUPPORT_H2_SERVER_H
