@@ -6,15 +6,30 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 static atomic_int max_level = HF_LOG_INFO;
+static atomic_int max_level_elsewhere = HF_LOG_DEBUG;
+static _Thread_local bool is_here; /* not elsewhere */
 
 void hf_log_set_level(int level)
 {
     atomic_store_explicit(&max_level, level, memory_order_relaxed);
+}
+
+void hf_log_set_level_elsewhere(int level)
+{
+    is_here = true;
+    atomic_store_explicit(&max_level_elsewhere, level, memory_order_relaxed);
+}
+
+static bool is_dropped(int level)
+{
+    return level > atomic_load_explicit(&max_level, memory_order_relaxed) ||
+        (!is_here && level > atomic_load_explicit(&max_level_elsewhere, memory_order_relaxed));
 }
 
 void hf_log_time(char *text, size_t size, char separator, const char *end)
@@ -42,7 +57,7 @@ void hf_log(int level, const char *format, ...)
     va_list arguments;
     int length;
 
-    if (level > atomic_load_explicit(&max_level, memory_order_relaxed))
+    if (is_dropped(level))
         return;
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);

@@ -19,6 +19,9 @@
 /* Lines above this level are dropped from now on. The level before the first call: HF_LOG_INFO. */
 void hf_log_set_level(int level);
 
+/* From now on the lines of other threads than this one need this level as well. */
+void hf_log_set_level_elsewhere(int level);
+
 /* Writes one line; a newline is added, control characters become '?', and what is beyond 2000 bytes
  * is cut. */
 void hf_log(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
