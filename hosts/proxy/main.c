@@ -22,6 +22,7 @@
  * proxy; check is a proxy of one connection itself:
  *
  *     command_status.c command_top.c command_check.c    one file for each
+ *     advice.c    what to do about a failed request; for check
  *     status_client.c    asks the socket that status.c serves
  *     status_view.c status_table.c    from its JSON to a table
  *     options.c terminal.c    command lines; a screen to draw on
