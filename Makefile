@@ -104,16 +104,16 @@ $(DEMO): $(patsubst %.c,$(B)/%.o,$(wildcard tests/demo/*.c)) $(B)/tests/support/
 .PHONY: tests
 tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO)
 
-# ---- installing: PREFIX, DESTDIR and the directories below may be set ----
+# ---- installing: PREFIX, DESTDIR and the directories below may be set: make install libdir=... ----
 
 PREFIX ?= /usr/local
-bindir ?= $(PREFIX)/bin
-libdir ?= $(PREFIX)/lib
-includedir ?= $(PREFIX)/include
-datadir ?= $(PREFIX)/share
-mandir ?= $(datadir)/man
-docdir ?= $(datadir)/doc/hostflags
-plugindir ?= $(libdir)/hostflags
+bindir = $(PREFIX)/bin
+libdir = $(PREFIX)/lib
+includedir = $(PREFIX)/include
+datadir = $(PREFIX)/share
+mandir = $(datadir)/man
+docdir = $(datadir)/doc/hostflags
+plugindir = $(libdir)/hostflags
 INSTALL ?= install
 ABSTRACT := $(shell sed -n 's/^  "abstract": "\(.*\)",$$/\1/p' META.json)
 

@@ -216,6 +216,15 @@ other_directories_work() {
   [ "$(find "$stage" ! -type d)" = "$stage/d/hf/examples/somebody-elses" ]
 }
 
+# A shell may have exported a libdir for something else: only the call itself says where we go.
+environment_does_not_lead_away() {
+  local stage=$root/exported
+  env -u MAKEFLAGS libdir="$root/away" docdir="$root/away" plugindir="$root/away" \
+    make --no-print-directory install DESTDIR="$stage" PREFIX="$prefix" || return 1
+  diff <(cd "$installed" && find . ! -type d | sort) <(cd "$stage$prefix" && find . ! -type d | sort) &&
+    [ -z "$(find "$stage" -path '*/away*')" ]
+}
+
 nothing_is_left() {
   touch "$installed/share/doc/somebody-elses"
   env -u MAKEFLAGS make --no-print-directory uninstall DESTDIR="$stage" PREFIX="$prefix" || return 1
@@ -241,6 +250,7 @@ check "each word of a status is explained in manual and README" words_are_explai
 check "the manual names every key of the file and every metric" manual_is_complete
 check "promtool: the alert rules are valid, and each fires for what it is about" rules_work
 check "each alert rule is tested" rules_are_tested
+check "directories of the environment do not count, only those of the call" environment_does_not_lead_away
 check "uninstall takes away the same, and nothing else" nothing_is_left
 check "other directories, and a file of somebody else's in them" other_directories_work
 [ "$failed" -eq 0 ]
