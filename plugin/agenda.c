@@ -17,7 +17,6 @@
  * A job is one request. While it is in flight its host's slot stays bound. How it ends is written
  * in completion.c.
  */
-#include "plugin/allowed.h"
 #include "plugin/block.h"
 
 #include <string.h>
@@ -49,18 +48,14 @@ static void tend_record_locked(
 static bool tend_idle_locked(
     struct hf_registry *registry, uint32_t host, struct hf_host_entry *entry, int64_t now)
 {
-    uint64_t word = HF_LOAD(entry->word);
-
     if (hf_host_has_left_locked(registry, entry, now)) {
-        if (!hf_host_end_life_locked(entry))
+        if (!hf_host_end_life_locked(registry, host))
             return false;
         tend_record_locked(registry, host, entry, now);
         return true;
     }
-    do {
-        if ((word & HF_HOST_REFERENCES) != 0)
-            return false;
-    } while (!HF_SWAP(entry->word, word, word | HF_HOST_PARKED));
+    if (!hf_host_park_locked(registry, host))
+        return false;
     entry->probe_ms = HF_NEVER;
     entry->facts.due_ms = hf_schedule_leave(
         &registry->settings->policy, &entry->facts, HF_LOAD(entry->idle_since_ms));
@@ -111,7 +106,8 @@ static void start_job_locked(
 static bool tend_locked(
     struct hf_registry *registry, uint32_t host, int64_t now, struct hf_job *job)
 {
-    struct hf_host_entry *entry = hf_block_host(hf_registry_block(registry), host);
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry = hf_block_host(block, host);
     uint64_t word = HF_LOAD(entry->word);
 
     if ((word & HF_HOST_LIVE) == 0) {
@@ -120,16 +116,16 @@ static bool tend_locked(
     }
     if (!entry->expired && hf_schedule_expiry(&registry->settings->policy, &entry->facts) <= now) {
         entry->expired = true;
-        hf_host_publish_locked(registry, host, 0, 0);
+        hf_host_publish_locked(registry, host);
         hf_host_tally_locked(registry, entry, now);
     }
     if (entry->facts.due_ms > now && entry->probe_ms > now) {
         hf_host_plan_locked(registry, host);
         return false;
     }
-    if ((word & HF_HOST_REFERENCES) == 0 && tend_idle_locked(registry, host, entry, now))
+    if (!hf_host_is_held_locked(block, host) && tend_idle_locked(registry, host, entry, now))
         return false;
-    if ((word & HF_HOST_ASLEEP) != 0 || !entry->allowed || !hf_settings_asks(registry->settings)) {
+    if ((word & HF_HOST_ASLEEP) != 0 || !entry->allowed || !hf_rules_ask(hf_block_rules(block))) {
         entry->facts.due_ms = entry->probe_ms = HF_NEVER;
         hf_host_plan_locked(registry, host);
         return false;
@@ -183,9 +179,9 @@ static enum hf_refresh_result refresh_locked(
         return HF_REFRESH_IN_FLIGHT;
     if (hf_schedule_ask_again(&entry->facts, now) > now)
         return HF_REFRESH_TOO_SOON;
-    atomic_fetch_and(&entry->word, ~HF_HOST_ASLEEP);
     entry->facts.due_ms = now;
     hf_host_plan_locked(registry, host);
+    HF_STORE(entry->word, HF_LOAD(entry->word) & ~HF_HOST_ASLEEP);
     return HF_REFRESH_PLANNED;
 }
 
@@ -199,9 +195,8 @@ enum hf_refresh_result hf_registry_refresh(
     block = hf_registry_block(registry);
     for (uint32_t host = 0; host < block->slots_used; host++) {
         struct hf_host_entry *entry = hf_block_host(block, host);
-        uint64_t word = HF_LOAD(entry->word);
-        if (!entry->bound || !entry->allowed || (word & HF_HOST_LIVE) == 0 ||
-            (word & HF_HOST_REFERENCES) == 0 ||
+        if (!entry->bound || !entry->allowed || (HF_LOAD(entry->word) & HF_HOST_LIVE) == 0 ||
+            !hf_host_is_held_locked(block, host) ||
             (key != NULL && !hf_upstream_same_host(&entry->key, key)))
             continue;
         enum hf_refresh_result result = refresh_locked(registry, host, now);
@@ -210,80 +205,4 @@ enum hf_refresh_result hf_registry_refresh(
     }
     hf_registry_unlock(registry);
     return best;
-}
-
-/* ---- other settings ---- */
-
-/* Whether it is to be planned, or only kept for the connections that it has. */
-static bool apply_allowed_locked(struct hf_registry *registry, struct hf_host_entry *entry)
-{
-    bool before = entry->allowed;
-    uint64_t word;
-
-    entry->allowed = hf_allowed_fits(registry->settings->allowed_hosts, &entry->key);
-    if (!entry->allowed) {
-        atomic_fetch_or(&entry->word, HF_HOST_PARKED);
-        return false;
-    }
-    if (!before && (HF_LOAD(entry->word) & HF_HOST_REFERENCES) != 0)
-        atomic_fetch_and(&entry->word, ~HF_HOST_PARKED);
-    if (registry->settings->prefetch)
-        atomic_fetch_and(&entry->word, ~HF_HOST_ASLEEP);
-    word = HF_LOAD(entry->word);
-    return (word & HF_HOST_LIVE) != 0 && (word & (HF_HOST_ASLEEP | HF_HOST_PARKED)) == 0;
-}
-
-/* Gives up what is in flight; what has failed may work now (others: requests are others than
- * before). True: it is to be asked again, whether its values are fresh or not. */
-static bool ask_anew(struct hf_facts *facts, bool others, int64_t now)
-{
-    bool failed = others && facts->failures > 0, in_flight = facts->in_flight;
-
-    if (failed)
-        facts->not_before_ms = hf_schedule_ask_again(facts, now);
-    if (in_flight)
-        facts->not_before_ms = hf_schedule_give_up(facts);
-    facts->in_flight = false;
-    return failed || in_flight;
-}
-
-static void apply_to_host_locked(
-    struct hf_registry *registry, uint32_t host, bool others, int64_t now)
-{
-    struct hf_host_entry *entry = hf_block_host(hf_registry_block(registry), host);
-    bool wanted = apply_allowed_locked(registry, entry);
-    bool anew = ask_anew(&entry->facts, others, now);
-
-    entry->expired = hf_schedule_expiry(&registry->settings->policy, &entry->facts) <= now;
-    hf_host_publish_locked(
-        registry, host, entry->expired ? 0 : entry->sent, entry->expired ? 0 : entry->on);
-    if (others)
-        entry->etag[0] = '\0';
-    if (!entry->allowed && (HF_LOAD(entry->word) & HF_HOST_LIVE) != 0)
-        entry->facts.due_ms = (HF_LOAD(entry->word) & HF_HOST_REFERENCES) == 0 ? now : HF_NEVER;
-    else if (anew)
-        entry->facts.due_ms = wanted ? entry->facts.not_before_ms : now; /* to be tended */
-    else if (wanted && entry->facts.due_ms == HF_NEVER)
-        entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
-    entry->probe_ms = wanted && hf_host_wants_probe(registry, entry) ? now : HF_NEVER;
-    hf_host_plan_locked(registry, host);
-}
-
-void hf_registry_apply(
-    struct hf_registry *registry, const struct hf_settings *settings, int64_t now)
-{
-    struct hf_block *block;
-    bool others;
-
-    hf_registry_lock(registry);
-    block = hf_registry_block(registry);
-    others = !hf_settings_same_requests(registry->settings, settings);
-    registry->settings = settings;
-    HF_STORE(block->linger_ms, settings->policy.linger_ms);
-    HF_STORE(block->fallback, hf_settings_merge(settings, 0, 0));
-    for (uint32_t host = 0; host < block->slots_used; host++) {
-        if (hf_block_host(block, host)->bound)
-            apply_to_host_locked(registry, host, others, now);
-    }
-    hf_registry_unlock(registry);
 }

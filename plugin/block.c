@@ -10,8 +10,9 @@
 /* ---- layout ---- */
 
 struct layout {
-    uint64_t published_at, index_at, hosts_at, items_at, positions_at, end;
-    uint32_t index_size;
+    uint64_t published_at, index_at, rows_at, hosts_at, items_at, positions_at, end;
+    uint64_t row_size;
+    uint32_t index_size, owners;
 };
 
 static uint64_t align64(uint64_t offset)
@@ -29,7 +30,10 @@ static struct layout lay_out(const struct hf_settings *settings)
     at.published_at =
         align64(offsetof(struct hf_block, connections) + (uint64_t)settings->max_connections * 8);
     at.index_at = align64(at.published_at + hosts * 8);
-    at.hosts_at = align64(at.index_at + (uint64_t)at.index_size * 8);
+    at.rows_at = align64(at.index_at + (uint64_t)at.index_size * 8);
+    at.row_size = (hosts + 7) / 8 * 8;
+    at.owners = settings->share ? HF_OWNERS + 1 : 1;
+    at.hosts_at = align64(at.rows_at + at.owners * at.row_size * 8);
     at.items_at = at.hosts_at + hosts * sizeof(struct hf_host_entry);
     at.positions_at = at.items_at + hosts * sizeof(struct hf_heap_item);
     at.end = at.positions_at + hosts * sizeof(uint32_t);
@@ -48,15 +52,20 @@ void hf_registry_open(
     struct layout at = lay_out(settings);
 
     registry->settings = settings;
-    HF_STORE(block->base, salt);
+    HF_STORE(block->owners, at.owners);
+    HF_STORE(block->base, at.owners > 1 ? salt & ~(uint32_t)HF_OWNERS : salt);
     HF_STORE(block->index_mask, at.index_size - 1);
     HF_STORE(block->published_at, at.published_at);
     HF_STORE(block->index_at, at.index_at);
+    HF_STORE(block->rows_at, at.rows_at);
+    HF_STORE(block->row_size, at.row_size);
     HF_STORE(block->hosts_at, at.hosts_at);
     HF_STORE(block->items_at, at.items_at);
     HF_STORE(block->positions_at, at.positions_at);
     HF_STORE(block->linger_ms, settings->policy.linger_ms);
-    HF_STORE(block->fallback, hf_settings_merge(settings, 0, 0));
+    block->rules[0] = settings->rules;
+    block->owners_used = 1;
+    HF_STORE(block->fallback, hf_rules_merge(&settings->rules, 0, 0));
     HF_STORE(registry->block, block);
     HF_STORE(block->max_connections, settings->max_connections);
     HF_STORE(block->max_hosts, settings->max_hosts);

@@ -3,10 +3,10 @@
  * block.h: the registry's block of memory, for registry.c, agenda.c and view.c; and the inlined
  * read, for whoever hands it on to a host.
  *
- *     +---------+-------------+-----------+-------+------------------+-------------------+
- *     | header  | connections | published | index | hosts            | heap, positions   |
- *     |         | 8 B each    | 8 B each  |       | 960 B each       | of due times      |
- *     +---------+-------------+-----------+-------+------------------+-------------------+
+ *     +---------+-------------+-----------+-------+--------------+-------+-----------------+
+ *     | header  | connections | published | index | rows, by     | hosts | heap, positions |
+ *     |         | 8 B each    | 8 B each  |       | owner, 8 B   | 960 B | of due times    |
+ *     +---------+-------------+-----------+-------+--------------+-------+-----------------+
  *
  * Connection word, the whole of a connection entry:
  *
@@ -18,32 +18,36 @@
  *
  *   Every step is one compare-and-swap by whoever makes it; none needs the lock. A free word's
  *   generation counts from 0, so that untouched pages cost nothing; a word in use, and the handle
- *   made with it, have the block's random base added.
+ *   made with it, have the block's random base added. Where processes share the block, the lowest
+ *   eight bits of a generation in use are the owner's number, and it counts in steps of 256.
  *
- * Host word:
+ * Host word, changed only under the lock:
  *
- *     63            35   34      33      32   31           0
- *     | generation     | asleep| parked| live| references  |
+ *     63         8      2       1      0
+ *     | generation | asleep| parked| live|
  *
  *   dead      not live. The slot may still hold the key of a host that has left: its backoff (and a
  *             request in flight) outlive its value. Such a record is in the index, but only the
  *             lock holder looks at it.
- *   live      found without the lock. References > 0: held. 0: idle.
+ *   live      found without the lock. Held while any owner's row counts it (references.h), else
+ *             idle.
  *   parked    the worker has stopped planning refreshes, because it is idle or (held or not) not
- *             allowed any more; the next acquire needs the lock.
+ *             allowed any more; the next acquire needs the lock. Also the mark of whoever ends the
+ *             life of an idle host, until the counts have been looked at.
  *   asleep    nobody has asked for an answer yet (prefetch = off).
  *
- *     dead --acquire, locked--> held <--> idle --worker, at the due time, locked--> idle, parked
- *     held --last release, linger = 0--> dead, generation + 1
- *     idle --worker or acquire, locked, past linger or TTL--> dead, generation + 1
+ *     dead --acquire--> live
+ *     live --idle, past linger or TTL: acquire, the worker--> dead, generation + 1
+ *     live --last release, linger = 0--> dead, generation + 1
+ *     live --idle at the due time: the worker--> live, parked --acquire--> live
  *
- *   Held and idle change into each other by compare-and-swap without the lock; all that starts or
- *   ends a life is done under the lock, but for the last release with linger = 0. The key changes
- *   only under the lock while the host is dead: whoever has counted itself in may read it.
+ *   Held and idle change into each other by the counts alone, without the lock. The key changes
+ *   only under the lock while the host is dead and nobody is counted: whoever has counted itself in
+ *   and then finds the host live and not parked may read it.
  *
  * What the lock guards: everything in the header and the hosts that is not _Atomic, the index's and
- * the heap's changes, and publishing. Readers of `published` take no lock: a connection word that
- * is the same before and after says that the word in between belongs to its host.
+ * the heap's changes, host words, and publishing. Readers of `published` take no lock: a connection
+ * word that is the same before and after says that the word in between belongs to its host.
  */
 #ifndef HOSTFLAGS_BLOCK_H
 #define HOSTFLAGS_BLOCK_H
@@ -56,18 +60,23 @@
 #define HF_CONN_ASLEEP 2u
 #define HF_CONN_HOST_MASK 0xfffffu /* max_hosts is at most 2^20 */
 
-#define HF_HOST_REFERENCES 0xffffffffull
-#define HF_HOST_LIVE (1ull << 32)
-#define HF_HOST_PARKED (1ull << 33)
-#define HF_HOST_ASLEEP (1ull << 34)
-#define HF_HOST_GENERATION (~0ull << 35)
-#define HF_HOST_GENERATION_ONE (1ull << 35)
+#define HF_HOST_LIVE 1ull
+#define HF_HOST_PARKED 2ull
+#define HF_HOST_ASLEEP 4ull
+#define HF_HOST_GENERATION (~0ull << 8)
+#define HF_HOST_GENERATION_ONE (1ull << 8)
 
 #define HF_LOAD(object) atomic_load_explicit(&(object), memory_order_acquire)
 #define HF_STORE(object, value) atomic_store_explicit(&(object), (value), memory_order_release)
 #define HF_SWAP(object, expected, value) \
     atomic_compare_exchange_weak_explicit( \
         &(object), &(expected), (value), memory_order_acq_rel, memory_order_acquire)
+
+/* Whatever is more than a word and must be all old or all new, also for those who go on after the
+ * death of a process that was writing it: the next one is written, then the number changes. */
+struct hf_values {
+    uint64_t sent, on; /* as the service said */
+};
 
 struct hf_host_entry {
     _Alignas(64) _Atomic uint64_t word;
@@ -76,13 +85,14 @@ struct hf_host_entry {
     /* from here on: only under the lock */
     struct hf_facts facts;
     uint64_t hash;
-    uint64_t sent, on;
+    struct hf_values values[2];
+    uint32_t current_values;
     uint64_t requests, not_modified, failed;
     uint64_t token_mark; /* of the latest completed request, see auth.h */
     int64_t probe_ms; /* when to look whether the token has changed; HF_NEVER: not */
     uint32_t attempt; /* number of the latest request */
     uint32_t next_free; /* in the list of free slots: index + 1 */
-    bool bound; /* the slot has a key and is in the index */
+    _Atomic bool bound; /* the slot has a key and is in the index; set last, cleared first */
     bool expired; /* max_stale has passed and the defaults are published */
     bool allowed; /* by allowed_hosts; if not, it is never asked */
     bool asked_twice; /* because of a 304 that meant nothing; once is enough */
@@ -96,7 +106,10 @@ struct hf_block {
     _Atomic uint32_t max_connections, max_hosts;
     _Atomic uint32_t base; /* of the generations of connections */
     _Atomic uint32_t index_mask;
-    _Atomic uint64_t published_at, index_at, hosts_at, items_at, positions_at; /* bytes from here */
+    _Atomic uint32_t owners; /* rows of counts: 1, or HF_OWNERS + 1 where the block is shared */
+    _Atomic uint64_t row_size; /* counts in a row */
+    _Atomic uint64_t published_at, index_at, rows_at; /* bytes from here */
+    _Atomic uint64_t hosts_at, items_at, positions_at;
     _Atomic uint64_t fallback; /* what a handle that is not live is answered */
     _Atomic int64_t linger_ms;
 
@@ -106,6 +119,9 @@ struct hf_block {
     _Alignas(64) uint32_t slots_used; /* host slots that were ever in use */
     uint32_t first_free; /* list of those that are free again: index + 1 */
     uint32_t heap_count;
+    uint32_t owners_used; /* rows that were ever in use */
+    struct hf_rules rules[2];
+    uint32_t current_rules;
     struct hf_totals totals;
 
     _Alignas(64) _Atomic uint64_t connections[];
@@ -126,10 +142,26 @@ static inline struct hf_host_entry *hf_block_host(struct hf_block *block, uint32
     return (struct hf_host_entry *)hf_block_at(block, &block->hosts_at) + host;
 }
 
+static inline uint32_t hf_host_index(struct hf_block *block, const struct hf_host_entry *entry)
+{
+    return (uint32_t)(entry - hf_block_host(block, 0));
+}
+
 static inline struct hf_heap hf_block_heap(struct hf_block *block)
 {
     return (struct hf_heap){&block->heap_count, hf_block_at(block, &block->items_at),
         hf_block_at(block, &block->positions_at)};
+}
+
+static inline const struct hf_values *hf_host_values(const struct hf_host_entry *entry)
+{
+    return &entry->values[entry->current_values & 1];
+}
+
+/* The lock is held. */
+static inline const struct hf_rules *hf_block_rules(const struct hf_block *block)
+{
+    return &block->rules[block->current_rules & 1];
 }
 
 static inline struct hf_block *hf_registry_block(struct hf_registry *registry)
@@ -202,20 +234,28 @@ struct hf_host_entry *hf_index_find_locked(
 
 /* ---- hosts.c ---- */
 
-/* Finds or binds the key's slot and takes a reference; *word is the host's word with it;
- * acquired->evicted becomes true if an idle host lost its value or backoff by that. NULL:
- * acquired->error says why. */
+/* How many connections hold it. The lock is held; what is not held may be at any moment, unless the
+ * host is parked. */
+uint64_t hf_host_references_locked(struct hf_block *block, uint32_t host);
+bool hf_host_is_held_locked(struct hf_block *block, uint32_t host);
+
+/* Finds or binds the key's slot, makes it live and counts `owner` in. *evicted becomes true if an
+ * idle host lost its value or backoff by that. NULL: the table is full of hosts that are held. */
 struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
-    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *word,
-    struct hf_acquired *acquired);
+    const struct hf_upstream_key *key, uint64_t hash, uint32_t owner, int64_t now, bool *evicted);
 
 /* Whether the last request to it was rejected for its token, or for want of one, and that token
  * lies in a file: then the file is looked at until it changes. */
 bool hf_host_wants_probe(struct hf_registry *registry, const struct hf_host_entry *entry);
 
-/* Writes what readers of this host are answered. */
-void hf_host_publish_locked(
-    struct hf_registry *registry, uint32_t host, uint64_t sent, uint64_t on);
+/* Replaces the rules, and the answer of handles that are not live; publishes nothing else. */
+void hf_block_set_rules_locked(struct hf_block *block, const struct hf_rules *rules);
+
+/* Replaces the values as the service said them; does not publish. */
+void hf_host_set_values_locked(struct hf_host_entry *entry, uint64_t sent, uint64_t on);
+
+/* Writes what readers of this host are answered: its values, or the defaults where it has none. */
+void hf_host_publish_locked(struct hf_registry *registry, uint32_t host);
 
 /* Puts the host where the worker has to look at it next. */
 void hf_host_plan_locked(struct hf_registry *registry, uint32_t host);
@@ -227,11 +267,16 @@ void hf_host_tally_locked(struct hf_registry *registry, struct hf_host_entry *en
 bool hf_host_has_left_locked(
     struct hf_registry *registry, struct hf_host_entry *entry, int64_t now);
 
-/* Ends the life of an idle host. False: somebody has just acquired it. */
-bool hf_host_end_life_locked(struct hf_host_entry *entry);
+/* Parks an idle host: from now on who acquires it needs the lock. False: it is held, and was left
+ * as it is. */
+bool hf_host_park_locked(struct hf_registry *registry, uint32_t host);
+
+/* Ends the life of an idle host. False: somebody has just acquired it. True as well: it was dead
+ * already. */
+bool hf_host_end_life_locked(struct hf_registry *registry, uint32_t host);
 
 /* Somebody wants to know: plans the first request. False: that was done before. */
-bool hf_host_awaken_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now);
+bool hf_host_awaken_locked(struct hf_registry *registry, uint32_t host, int64_t now);
 
 /* Takes a record's key out of the index and frees its slot. */
 void hf_host_unbind_locked(struct hf_registry *registry, uint32_t host);

@@ -25,12 +25,13 @@
 
 void hf_host_tally_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
 {
+    struct hf_block *block = hf_registry_block(registry);
     enum hf_state state = hf_schedule_state(&registry->settings->policy, &entry->facts, now);
 
     if ((HF_LOAD(entry->word) & HF_HOST_LIVE) == 0)
         return; /* it has left meanwhile: nobody is answered anything */
     hf_describe_tally(
-        registry->settings, state, entry->sent, hf_registry_block(registry)->totals.published);
+        hf_block_rules(block), state, hf_host_values(entry)->sent, block->totals.published);
 }
 
 static bool is_of_this_life(struct hf_host_entry *entry, const struct hf_job *job)
@@ -43,8 +44,7 @@ static bool is_of_this_life(struct hf_host_entry *entry, const struct hf_job *jo
 static void take_values(struct hf_registry *registry, struct hf_host_entry *entry,
     const struct hf_completion *completion)
 {
-    entry->sent = completion->document.sent;
-    entry->on = completion->document.on;
+    hf_host_set_values_locked(entry, completion->document.sent, completion->document.on);
     entry->facts.ttl_ms =
         hf_schedule_ttl_ms(&registry->settings->policy, completion->document.ttl_seconds);
     snprintf(entry->etag, sizeof(entry->etag), "%s", completion->etag);
@@ -70,7 +70,7 @@ static void succeed_locked(struct hf_registry *registry, const struct hf_job *jo
     entry->expired = false;
     entry->facts.fetched_ms = now;
     entry->facts.due_ms = hf_schedule_refresh(now, entry->facts.ttl_ms, jitter);
-    hf_host_publish_locked(registry, job->host, entry->sent, entry->on);
+    hf_host_publish_locked(registry, job->host);
 }
 
 static bool is_refusal(const struct hf_completion *completion)
@@ -122,11 +122,10 @@ static bool is_worth_a_report(struct hf_facts *facts, int64_t now)
     return true;
 }
 
-static bool is_held(struct hf_host_entry *entry)
+static bool is_held(struct hf_block *block, uint32_t host)
 {
-    uint64_t word = HF_LOAD(entry->word);
-
-    return (word & HF_HOST_LIVE) != 0 && (word & HF_HOST_REFERENCES) != 0;
+    return (HF_LOAD(hf_block_host(block, host)->word) & HF_HOST_LIVE) != 0 &&
+        hf_host_is_held_locked(block, host);
 }
 
 /* Facts about the request itself, whatever it changes. */
@@ -158,11 +157,12 @@ static void end_locked(struct hf_registry *registry, const struct hf_job *job,
     const struct hf_completion *completion, int64_t now, uint32_t jitter,
     struct hf_completed *completed)
 {
-    struct hf_host_entry *entry = hf_block_host(hf_registry_block(registry), job->host);
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry = hf_block_host(block, job->host);
     bool once_more = is_useless_304(completion) && !entry->asked_twice &&
-        entry->facts.failures == 0 && is_held(entry);
+        entry->facts.failures == 0 && is_held(block, job->host);
 
-    note_end(hf_registry_block(registry), entry, completion);
+    note_end(block, entry, completion);
     entry->asked_twice = is_useless_304(completion);
     completed->failures = entry->facts.failures;
     if (completion->outcome == HF_OUTCOME_OK) {
@@ -187,15 +187,17 @@ struct hf_completed hf_registry_complete(struct hf_registry *registry, const str
 {
     struct hf_completed completed = {.counted = false};
     struct hf_host_entry *entry;
+    struct hf_block *block;
 
     hf_registry_lock(registry);
-    entry = hf_block_host(hf_registry_block(registry), job->host);
+    block = hf_registry_block(registry);
+    entry = hf_block_host(block, job->host);
     if (entry->bound && entry->facts.in_flight && entry->attempt == job->attempt) {
         completed.counted = true;
         end_locked(registry, job, completion, now, jitter, &completed);
         hf_host_tally_locked(registry, entry, now);
         completed.has_values = entry->facts.fetched_ms != HF_NEVER;
-        completed.next_ms = is_held(entry) ? entry->facts.due_ms - now : -1;
+        completed.next_ms = is_held(block, job->host) ? entry->facts.due_ms - now : -1;
         hf_host_plan_locked(registry, job->host);
     }
     hf_registry_unlock(registry);

@@ -22,14 +22,14 @@ struct hf_flag_words {
 };
 
 struct hf_host_words hf_describe_host(
-    const struct hf_settings *settings, const struct hf_view *view, int64_t now);
+    const struct hf_policy *policy, const struct hf_view *view, int64_t now);
 
 /* Adds to tally, by reason, the number of flags that are answered for it. */
-void hf_describe_tally(const struct hf_settings *settings, enum hf_state state, uint64_t sent,
-    uint64_t tally[HF_REASONS]);
+void hf_describe_tally(
+    const struct hf_rules *rules, enum hf_state state, uint64_t sent, uint64_t tally[HF_REASONS]);
 
 /* view NULL: a connection that refers to no host. */
-struct hf_flag_words hf_describe_flag(const struct hf_settings *settings,
-    const struct hf_view *view, enum hf_state state, uint32_t flag);
+struct hf_flag_words hf_describe_flag(
+    const struct hf_rules *rules, const struct hf_view *view, enum hf_state state, uint32_t flag);
 
 #endif

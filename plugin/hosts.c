@@ -6,13 +6,53 @@
  * that is a backoff or a request in flight. A record becomes live again by the next acquire of its
  * key, with its backoff but without a value.
  */
-#include "plugin/allowed.h"
-#include "plugin/block.h"
+#include "plugin/references.h"
 
-void hf_host_publish_locked(struct hf_registry *registry, uint32_t host, uint64_t sent, uint64_t on)
+void hf_host_set_values_locked(struct hf_host_entry *entry, uint64_t sent, uint64_t on)
 {
-    HF_STORE(*hf_block_published(hf_registry_block(registry), host),
-        hf_settings_merge(registry->settings, sent, on));
+    uint32_t next = (entry->current_values & 1) ^ 1;
+
+    entry->values[next] = (struct hf_values){sent, on};
+    atomic_signal_fence(memory_order_seq_cst);
+    entry->current_values = next;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+void hf_block_set_rules_locked(struct hf_block *block, const struct hf_rules *rules)
+{
+    uint32_t next = (block->current_rules & 1) ^ 1;
+
+    block->rules[next] = *rules;
+    atomic_signal_fence(memory_order_seq_cst);
+    block->current_rules = next;
+    atomic_signal_fence(memory_order_seq_cst);
+    HF_STORE(block->fallback, hf_rules_merge(rules, 0, 0));
+}
+
+void hf_host_publish_locked(struct hf_registry *registry, uint32_t host)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry = hf_block_host(block, host);
+    struct hf_values none = {0, 0}, values = *hf_host_values(entry);
+
+    if (entry->expired || entry->facts.fetched_ms == HF_NEVER)
+        values = none;
+    HF_STORE(*hf_block_published(block, host),
+        hf_rules_merge(hf_block_rules(block), values.sent, values.on));
+}
+
+uint64_t hf_host_references_locked(struct hf_block *block, uint32_t host)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t owner = 0; owner < block->owners_used; owner++)
+        sum += hf_references_of(block, owner, host);
+    return sum;
+}
+
+bool hf_host_is_held_locked(struct hf_block *block, uint32_t host)
+{
+    return hf_host_references_locked(block, host) > 0;
 }
 
 void hf_host_plan_locked(struct hf_registry *registry, uint32_t host)
@@ -28,24 +68,38 @@ void hf_host_plan_locked(struct hf_registry *registry, uint32_t host)
 
 bool hf_host_has_left_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
 {
-    uint64_t word = HF_LOAD(entry->word);
+    struct hf_block *block = hf_registry_block(registry);
+    uint32_t host = hf_host_index(block, entry);
 
-    return (word & HF_HOST_LIVE) == 0 ||
-        ((word & HF_HOST_REFERENCES) == 0 &&
+    return (HF_LOAD(entry->word) & HF_HOST_LIVE) == 0 ||
+        (!hf_host_is_held_locked(block, host) &&
             now >= hf_schedule_leave(
                        &registry->settings->policy, &entry->facts, HF_LOAD(entry->idle_since_ms)));
 }
 
-bool hf_host_end_life_locked(struct hf_host_entry *entry)
+bool hf_host_park_locked(struct hf_registry *registry, uint32_t host)
 {
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry = hf_block_host(block, host);
+    uint64_t before = atomic_load(&entry->word);
+
+    atomic_store(&entry->word, before | HF_HOST_PARKED);
+    if (!hf_host_is_held_locked(block, host))
+        return true;
+    atomic_store(&entry->word, before);
+    return false;
+}
+
+bool hf_host_end_life_locked(struct hf_registry *registry, uint32_t host)
+{
+    struct hf_host_entry *entry = hf_block_host(hf_registry_block(registry), host);
     uint64_t word = HF_LOAD(entry->word);
 
-    while ((word & HF_HOST_LIVE) != 0) {
-        if ((word & HF_HOST_REFERENCES) != 0)
-            return false;
-        if (HF_SWAP(entry->word, word, (word & HF_HOST_GENERATION) + HF_HOST_GENERATION_ONE))
-            break;
-    }
+    if ((word & HF_HOST_LIVE) == 0)
+        return true;
+    if (!hf_host_park_locked(registry, host))
+        return false;
+    HF_STORE(entry->word, (word & HF_HOST_GENERATION) + HF_HOST_GENERATION_ONE);
     return true;
 }
 
@@ -55,9 +109,9 @@ void hf_host_unbind_locked(struct hf_registry *registry, uint32_t host)
     struct hf_host_entry *entry = hf_block_host(block, host);
     struct hf_heap heap = hf_block_heap(block);
 
+    HF_STORE(entry->bound, false);
     hf_index_remove_locked(block, entry->hash, host);
     hf_heap_set(&heap, host, HF_NEVER);
-    entry->bound = false;
     block->totals.host_slots--;
     entry->next_free = block->first_free;
     block->first_free = host + 1;
@@ -68,7 +122,9 @@ enum { SPARE_RECORD, SPARE_IDLE, SPARE_IN_BACKOFF, NOT_SPARE };
 
 static int spare_class(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
 {
-    if (entry->facts.in_flight || (HF_LOAD(entry->word) & HF_HOST_REFERENCES) != 0)
+    struct hf_block *block = hf_registry_block(registry);
+
+    if (entry->facts.in_flight || hf_host_is_held_locked(block, hf_host_index(block, entry)))
         return NOT_SPARE;
     if (entry->facts.not_before_ms > now)
         return SPARE_IN_BACKOFF;
@@ -87,7 +143,7 @@ static bool make_room_locked(struct hf_registry *registry, int64_t now)
         struct hf_host_entry *entry = hf_block_host(block, host);
         int class = spare_class(registry, entry, now);
         if (class == SPARE_RECORD) {
-            if (hf_host_end_life_locked(entry))
+            if (hf_host_end_life_locked(registry, host))
                 hf_host_unbind_locked(registry, host);
         } else if (class < best_class ||
             (class == best_class && class != NOT_SPARE &&
@@ -98,7 +154,7 @@ static bool make_room_locked(struct hf_registry *registry, int64_t now)
         }
     }
     if (block->first_free != 0 || best_class == NOT_SPARE ||
-        !hf_host_end_life_locked(hf_block_host(block, best)))
+        !hf_host_end_life_locked(registry, best))
         return false;
     hf_host_unbind_locked(registry, best);
     return true;
@@ -118,12 +174,12 @@ static struct hf_host_entry *bind_locked(struct hf_registry *registry,
         block->first_free = hf_block_host(block, host)->next_free;
     } else if (block->slots_used < HF_LOAD(block->max_hosts)) {
         host = block->slots_used++;
-        HF_STORE(hf_block_host(block, host)->word,
-            (uint64_t)HF_LOAD(block->base) << 35 | HF_HOST_GENERATION_ONE);
     } else {
         return NULL;
     }
     entry = hf_block_host(block, host);
+    if (HF_LOAD(entry->word) == 0)
+        HF_STORE(entry->word, (uint64_t)HF_LOAD(block->base) << 24 | HF_HOST_GENERATION_ONE);
     entry->key = *key;
     entry->hash = hash;
     entry->facts = hf_facts_none();
@@ -132,7 +188,8 @@ static struct hf_host_entry *bind_locked(struct hf_registry *registry,
     entry->probe_ms = HF_NEVER;
     entry->asked_twice = false;
     entry->message[0] = '\0';
-    entry->bound = entry->allowed = true;
+    entry->allowed = true;
+    HF_STORE(entry->bound, true);
     block->totals.host_slots++;
     hf_index_insert_locked(block, hash, host);
     return entry;
@@ -152,73 +209,69 @@ bool hf_host_wants_probe(struct hf_registry *registry, const struct hf_host_entr
 static void begin_life_locked(
     struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
 {
-    uint32_t host = (uint32_t)(entry - hf_block_host(hf_registry_block(registry), 0));
+    struct hf_block *block = hf_registry_block(registry);
+    uint32_t host = hf_host_index(block, entry);
     uint64_t asleep = registry->settings->prefetch ? 0 : HF_HOST_ASLEEP;
     uint64_t generation = (HF_LOAD(entry->word) & HF_HOST_GENERATION) + HF_HOST_GENERATION_ONE;
 
-    entry->sent = entry->on = 0;
+    entry->facts.fetched_ms = HF_NEVER;
     entry->expired = false;
     entry->etag[0] = '\0';
-    entry->facts.fetched_ms = HF_NEVER;
     entry->probe_ms = hf_host_wants_probe(registry, entry) ? now : HF_NEVER;
-    hf_host_publish_locked(registry, host, 0, 0);
+    hf_host_publish_locked(registry, host);
     if (!entry->facts.in_flight)
         entry->facts.due_ms = asleep ? HF_NEVER : hf_schedule_resume(&entry->facts, now);
     hf_host_plan_locked(registry, host);
-    HF_STORE(entry->word, generation | HF_HOST_LIVE | asleep | 1);
+    HF_STORE(entry->word, generation | HF_HOST_LIVE | asleep);
 }
 
-/* Counts the caller in to a live host, whatever its state; plans what parking has unplanned. */
-static void count_in_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
+/* Goes on with a live host, whatever its state; plans what parking has unplanned. */
+static void resume_life_locked(
+    struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
 {
-    struct hf_block *block = hf_registry_block(registry);
+    uint32_t host = hf_host_index(hf_registry_block(registry), entry);
     uint64_t word = HF_LOAD(entry->word);
 
-    while (!HF_SWAP(entry->word, word, (word & ~HF_HOST_PARKED) + 1))
-        ;
     if ((word & HF_HOST_PARKED) != 0) {
         entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
         entry->probe_ms = hf_host_wants_probe(registry, entry) ? now : HF_NEVER;
-        hf_host_plan_locked(registry, (uint32_t)(entry - hf_block_host(block, 0)));
+        hf_host_plan_locked(registry, host);
+        HF_STORE(entry->word, word & ~HF_HOST_PARKED);
     }
 }
 
 struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
-    const struct hf_upstream_key *key, uint64_t hash, int64_t now, uint64_t *pinned,
-    struct hf_acquired *acquired)
+    const struct hf_upstream_key *key, uint64_t hash, uint32_t owner, int64_t now, bool *evicted)
 {
     struct hf_block *block = hf_registry_block(registry);
-    struct hf_host_entry *entry;
+    struct hf_host_entry *entry = hf_index_find_locked(block, key, hash);
+    uint32_t before;
 
-    acquired->error = HF_CLOSED;
-    if (HF_LOAD(block->max_hosts) == 0)
-        return NULL;
-    acquired->error = HF_NOT_ALLOWED;
-    if (!hf_allowed_fits(registry->settings->allowed_hosts, key))
-        return NULL;
-    acquired->error = HF_NO_HOST_SLOT;
-    entry = hf_index_find_locked(block, key, hash);
     if (entry == NULL)
-        entry = bind_locked(registry, key, hash, now, &acquired->evicted);
+        entry = bind_locked(registry, key, hash, now, evicted);
     if (entry == NULL)
         return NULL;
-    if (hf_host_has_left_locked(registry, entry, now) && hf_host_end_life_locked(entry))
+    if (hf_host_has_left_locked(registry, entry, now) &&
+        hf_host_end_life_locked(registry, hf_host_index(block, entry)))
         begin_life_locked(registry, entry, now);
     else
-        count_in_locked(registry, entry, now);
-    *pinned = HF_LOAD(entry->word);
+        resume_life_locked(registry, entry, now);
+    (void)!hf_references_add(
+        block, owner, hf_host_index(block, entry), HF_LOAD(block->base), &before);
     return entry;
 }
 
-bool hf_host_awaken_locked(struct hf_registry *registry, struct hf_host_entry *entry, int64_t now)
+bool hf_host_awaken_locked(struct hf_registry *registry, uint32_t host, int64_t now)
 {
-    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry = hf_block_host(hf_registry_block(registry), host);
+    uint64_t word = HF_LOAD(entry->word);
 
-    if ((atomic_fetch_and(&entry->word, ~HF_HOST_ASLEEP) & HF_HOST_ASLEEP) == 0)
+    if ((word & HF_HOST_ASLEEP) == 0)
         return false;
     if (!entry->facts.in_flight) {
         entry->facts.due_ms = hf_schedule_resume(&entry->facts, now);
-        hf_host_plan_locked(registry, (uint32_t)(entry - hf_block_host(block, 0)));
+        hf_host_plan_locked(registry, host);
     }
+    HF_STORE(entry->word, word & ~HF_HOST_ASLEEP);
     return true;
 }

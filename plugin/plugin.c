@@ -284,6 +284,9 @@ static hf_conn on_connect(const struct hf_upstream *upstream)
     case HF_ACQUIRED:
     case HF_CLOSED:
         break;
+    case HF_NO_OWNER:
+        return refuse(HF_REFUSED_NOT_SHARING, upstream->host,
+            "this process could not join the cache that it shares with others");
     case HF_NOT_ALLOWED:
         return refuse(HF_REFUSED_NOT_ALLOWED, upstream->host,
             "it is not among the hosts of allowed_hosts, and is not asked");
@@ -338,6 +341,7 @@ static int32_t fill_answer(hf_conn conn, uint32_t flag, struct hf_answer *answer
     int64_t now = hf_clock_ms();
     struct hf_host_words words = {HF_UNKNOWN, -1, -1, -1, 0};
     struct hf_flag_words flag_words;
+    struct hf_rules rules;
     struct hf_view view;
     bool live;
 
@@ -345,11 +349,12 @@ static int32_t fill_answer(hf_conn conn, uint32_t flag, struct hf_answer *answer
         return HF_E_INVALID;
     live = hf_registry_view_connection(&cache.registry, conn, &view);
     if (live) {
-        words = hf_describe_host(cache.settings, &view, now);
+        words = hf_describe_host(&cache.settings->policy, &view, now);
         answer->last_error = view.facts.outcome;
         answer->http_status = view.facts.http_status;
     }
-    flag_words = hf_describe_flag(cache.settings, live ? &view : NULL, words.state, flag);
+    rules = live ? view.rules : hf_registry_rules(&cache.registry);
+    flag_words = hf_describe_flag(&rules, live ? &view : NULL, words.state, flag);
     answer->enabled = flag_words.enabled;
     answer->reason = (int32_t)flag_words.reason;
     answer->state = (int32_t)words.state;
@@ -403,14 +408,12 @@ static int32_t refresh(const char *name)
 {
     struct hf_upstream_key key;
     enum hf_refresh_result result;
-    bool asks;
+    struct hf_rules rules;
 
     if (name != NULL && hf_upstream_parse(&key, name, 0, NULL) != NULL)
         return HF_E_INVALID;
-    pthread_rwlock_rdlock(&use);
-    asks = cache.settings != NULL && hf_settings_asks(cache.settings);
-    pthread_rwlock_unlock(&use);
-    if (!asks)
+    rules = hf_registry_rules(&cache.registry);
+    if (hf_registry_is_closed(&cache.registry) || !hf_rules_ask(&rules))
         return HF_E_STATE;
     result = hf_registry_refresh(&cache.registry, name == NULL ? NULL : &key, hf_clock_ms());
     switch (result) {

@@ -123,7 +123,7 @@ static void put_flags(const struct look *look)
 
     for (uint32_t flag = 0; flag < settings->flag_count; flag++) {
         struct hf_flag_words words =
-            hf_describe_flag(settings, look->view, look->words.state, flag);
+            hf_describe_flag(&look->view->rules, look->view, look->words.state, flag);
         series(look, "flag", settings->flags[flag]);
         fprintf(look->out, "%d\n", words.enabled);
     }
@@ -159,7 +159,7 @@ static void put_hosts(FILE *out, const struct hf_status *status, const struct ho
     for (uint32_t slot = 0; slot < slots; slot++) {
         if (!hf_registry_view(status->registry, slot, status->now, &view))
             continue;
-        look.words = hf_describe_host(status->settings, &view, status->now);
+        look.words = hf_describe_host(&status->settings->policy, &view, status->now);
         metric->put(&look);
     }
 }
@@ -180,11 +180,11 @@ static struct sums sum_up(const struct hf_status *status)
     for (uint32_t slot = 0; slot < slots; slot++) {
         if (!hf_registry_view(status->registry, slot, status->now, &view))
             continue;
-        enum hf_state state = hf_describe_host(status->settings, &view, status->now).state;
+        enum hf_state state = hf_describe_host(&status->settings->policy, &view, status->now).state;
         sums.states[state]++;
         sums.connections += view.references;
         sums.in_flight += view.facts.in_flight;
-        hf_describe_tally(status->settings, state, view.sent, sums.answers);
+        hf_describe_tally(&view.rules, state, view.sent, sums.answers);
     }
     return sums;
 }
@@ -239,7 +239,8 @@ static void put_process(FILE *out, const struct hf_status *status)
 
     begin(out, "build_info", "gauge", "The version of the plugin.");
     fprintf(out, "hostflags_build_info{version=\"%s\"} 1\n", HF_VERSION);
-    single(out, "enabled", "gauge", "The setting enabled.", status->settings->enabled);
+    single(out, "enabled", "gauge", "The setting enabled.",
+        hf_registry_rules(status->registry).enabled);
     put_tables(out, status, &totals, &sums);
     put_requests_total(out, &totals);
     single(out, "not_modified_total", "counter", "Requests that were answered by 304.",

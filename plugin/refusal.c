@@ -46,6 +46,7 @@ const char *hf_refusal_name(enum hf_refusal reason)
         [HF_REFUSED_NOT_ALLOWED] = "not_allowed",
         [HF_REFUSED_HOSTS_FULL] = "hosts_full",
         [HF_REFUSED_CONNECTIONS_FULL] = "connections_full",
+        [HF_REFUSED_NOT_SHARING] = "not_sharing",
         [HF_REFUSED_NOTHING] = "nothing",
     };
     return names[reason];

@@ -18,9 +18,10 @@ enum hf_refusal {
     HF_REFUSED_NOT_ALLOWED,
     HF_REFUSED_HOSTS_FULL,
     HF_REFUSED_CONNECTIONS_FULL,
+    HF_REFUSED_NOT_SHARING, /* share = on, and the process could not join */
     HF_REFUSED_NOTHING /* an idle host made room in a full table: see hf_report_eviction */
 };
-#define HF_REFUSAL_REASONS 6
+#define HF_REFUSAL_REASONS 7
 
 /* Zeroed: none yet. */
 struct hf_refusals {

@@ -3,92 +3,98 @@
  * registry.c: the connections' side. The words, their states and what the lock guards are drawn in
  * block.h.
  *
- * acquire of a known host: find it in the index and count ourselves in by one compare-and-swap on
- * its word; compare the key (it cannot change now); claim a connection word by another; look at the
- * host's word again, because the registry may have been closed and opened in between. release: the
- * same backwards. Everything else (a new host, one that is idle for too long, parked or a mere
- * record) is done under the lock, and a miss without the lock is repeated under it: an entry that
- * is being moved within the index may be overlooked for a moment.
+ * acquire of a known host: find it in the index and count ourselves in by one compare-and-swap in
+ * our row; look at the host's word (live, not parked) and compare the key, which cannot change now;
+ * claim a connection word by another; look at the base again, because the registry may have been
+ * closed and opened in between. release: the same backwards. Everything else (a new host, one that
+ * is idle for too long, parked or a mere record; the last release with linger = 0) is done under
+ * the lock, and a miss without the lock is repeated under it: an entry that is being moved within
+ * the index may be overlooked for a moment.
  */
 #include "plugin/registry.h"
 
-#include "plugin/block.h"
+#include "plugin/allowed.h"
+#include "plugin/references.h"
 
 /* Where this thread looks for a free connection word next. Threads start apart and stay apart. */
 static __thread uint32_t probe;
 
-/* ---- host words ---- */
+/* ---- counting in and out ---- */
 
-/* Counts the caller in. Fails on a host that is dead, parked, or idle for longer than linger. */
-static bool host_pin(
-    struct hf_block *block, struct hf_host_entry *entry, int64_t now, uint64_t *pinned)
+/* The counting of one host by one owner in one life of the registry. */
+struct pin {
+    uint32_t host, owner, base;
+    uint64_t word; /* the host's, after we were counted in */
+};
+
+/* Counts the caller out. With linger = 0 the owner's last reference may be the host's last. */
+static void host_unpin(struct hf_registry *registry, const struct pin *pin, int64_t now)
 {
-    uint64_t word = HF_LOAD(entry->word);
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry = hf_block_host(block, pin->host);
 
-    for (;;) {
-        if ((word & HF_HOST_LIVE) == 0 || (word & HF_HOST_PARKED) != 0)
-            return false;
-        if ((word & HF_HOST_REFERENCES) == 0 &&
-            now - HF_LOAD(entry->idle_since_ms) >= HF_LOAD(block->linger_ms))
-            return false;
-        if (HF_SWAP(entry->word, word, word + 1)) {
-            *pinned = word + 1;
-            return true;
-        }
+    if (hf_references_drop(block, pin->owner, pin->host, pin->base, &entry->idle_since_ms, now) &&
+        HF_LOAD(block->linger_ms) == 0) {
+        hf_registry_lock(registry);
+        if (HF_LOAD(block->base) == pin->base)
+            hf_host_end_life_locked(registry, pin->host);
+        hf_registry_unlock(registry);
     }
 }
 
-/* Counts the caller out, unless the entry's life `generation` has ended already. */
-static void host_unpin(
-    struct hf_block *block, struct hf_host_entry *entry, uint64_t generation, int64_t now)
+/* Counts the caller in. Fails on a host that is dead, parked, or idle for longer than linger. */
+static bool host_pin(
+    struct hf_block *block, struct hf_host_entry *entry, struct pin *pin, int64_t now)
 {
-    uint64_t word = HF_LOAD(entry->word), next;
+    _Atomic int64_t unchanged; /* to have looked is not to have held */
+    uint32_t before;
 
-    do {
-        if ((word & HF_HOST_GENERATION) != generation || (word & HF_HOST_REFERENCES) == 0)
-            return;
-        next = word - 1;
-        if ((next & HF_HOST_REFERENCES) == 0) {
-            HF_STORE(entry->idle_since_ms, now);
-            if (HF_LOAD(block->linger_ms) == 0)
-                next = generation + HF_HOST_GENERATION_ONE;
-        }
-    } while (!HF_SWAP(entry->word, word, next));
+    pin->host = hf_host_index(block, entry);
+    if ((HF_LOAD(entry->word) & (HF_HOST_LIVE | HF_HOST_PARKED)) != HF_HOST_LIVE ||
+        !hf_references_add(block, pin->owner, pin->host, pin->base, &before))
+        return false;
+    pin->word = atomic_load(&entry->word);
+    if ((pin->word & (HF_HOST_LIVE | HF_HOST_PARKED)) == HF_HOST_LIVE &&
+        (before > 0 || now - HF_LOAD(entry->idle_since_ms) < HF_LOAD(block->linger_ms)))
+        return true;
+    hf_references_drop(block, pin->owner, pin->host, pin->base, &unchanged, 0);
+    return false;
 }
 
-static struct hf_host_entry *find_and_pin(struct hf_block *block, const struct hf_upstream_key *key,
-    uint64_t hash, int64_t now, uint64_t *pinned)
+static bool find_and_pin(struct hf_registry *registry, const struct hf_upstream_key *key,
+    uint64_t hash, struct pin *pin, int64_t now)
 {
+    struct hf_block *block = hf_registry_block(registry);
     uint32_t mask = HF_LOAD(block->index_mask), most = HF_LOAD(block->max_hosts);
 
     for (uint32_t place = (uint32_t)hash & mask, tries = 0; tries <= mask; tries++) {
         uint64_t found = HF_LOAD(*hf_index_slot(block, place));
         if (found == 0)
-            return NULL;
+            return false;
         if (found >> 32 == hash >> 32 && (uint32_t)found <= most) {
             struct hf_host_entry *entry = hf_block_host(block, (uint32_t)found - 1);
-            if (host_pin(block, entry, now, pinned)) {
+            if (host_pin(block, entry, pin, now)) {
                 if (hf_upstream_equal(&entry->key, key))
-                    return entry;
-                host_unpin(block, entry, *pinned & HF_HOST_GENERATION, now);
+                    return true;
+                host_unpin(registry, pin, now);
             }
         }
         place = (place + 1) & mask;
     }
-    return NULL;
+    return false;
 }
 
 /* ---- connection words ---- */
 
-static bool claim_from(
-    struct hf_block *block, uint32_t capacity, uint64_t content, hf_handle *handle)
+static bool claim_from(struct hf_block *block, uint32_t capacity, const struct pin *pin,
+    uint64_t content, hf_handle *handle)
 {
-    uint32_t index = probe < capacity ? probe : probe % capacity, base = HF_LOAD(block->base);
+    uint32_t index = probe < capacity ? probe : probe % capacity;
 
     for (uint32_t tries = 0; tries < capacity; tries++) {
         uint64_t word = atomic_load(&block->connections[index]); /* pairs with give_back */
         while ((uint32_t)word == HF_CONN_FREE) {
-            uint64_t generation = (uint64_t)((uint32_t)(word >> 32) + base) << 32;
+            uint64_t generation = (uint64_t)((uint32_t)(word >> 32) + pin->base + pin->owner) << 32;
             if (HF_SWAP(block->connections[index], word, generation | content)) {
                 probe = index + 1;
                 *handle = generation | (index + 1);
@@ -102,24 +108,33 @@ static bool claim_from(
 
 /* Once a scan has found every word taken, later calls do not scan until one was given back. The
  * second scan is for the word that was given back before it could see the mark. */
-static bool claim(struct hf_block *block, uint64_t content, hf_handle *handle)
+static bool claim(
+    struct hf_block *block, const struct pin *pin, uint64_t content, hf_handle *handle)
 {
     uint32_t capacity = HF_LOAD(block->max_connections);
 
     if (capacity == 0 || atomic_load(&block->connections_full))
         return false;
-    if (claim_from(block, capacity, content, handle))
+    if (claim_from(block, capacity, pin, content, handle))
         return true;
     atomic_store(&block->connections_full, true);
-    if (!claim_from(block, capacity, content, handle))
+    if (!claim_from(block, capacity, pin, content, handle))
         return false;
     atomic_store(&block->connections_full, false);
     return true;
 }
 
-static bool give_back(struct hf_block *block, uint32_t index, uint64_t word)
+/* What a word in use becomes when it is free again. */
+static uint64_t freed(struct hf_block *block, uint64_t word, uint32_t base)
 {
-    uint64_t next = (uint64_t)((uint32_t)(word >> 32) - HF_LOAD(block->base) + 1) << 32;
+    uint32_t generation = (uint32_t)(word >> 32) - base;
+
+    return (uint64_t)((generation | (HF_LOAD(block->owners) - 1)) + 1) << 32;
+}
+
+static bool give_back(struct hf_block *block, uint32_t index, uint64_t word, uint32_t base)
+{
+    uint64_t next = freed(block, word, base);
 
     if (!atomic_compare_exchange_strong(&block->connections[index], &word, next))
         return false;
@@ -144,41 +159,63 @@ static void choose_probe(uint32_t capacity)
     }
 }
 
+static enum hf_acquire_error hold_locked(struct hf_registry *registry,
+    const struct hf_upstream_key *key, uint64_t hash, int64_t now, struct pin *pin,
+    struct hf_acquired *acquired)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry;
+
+    if (HF_LOAD(block->max_hosts) == 0)
+        return HF_CLOSED;
+    if (!hf_allowed_fits(registry->settings->allowed_hosts, key))
+        return HF_NOT_ALLOWED;
+    entry = hf_host_hold_locked(registry, key, hash, pin->owner, now, &acquired->evicted);
+    if (entry == NULL)
+        return HF_NO_HOST_SLOT;
+    pin->host = hf_host_index(block, entry);
+    pin->base = HF_LOAD(block->base);
+    pin->word = HF_LOAD(entry->word);
+    return HF_ACQUIRED;
+}
+
 struct hf_acquired hf_registry_acquire(
     struct hf_registry *registry, const struct hf_upstream_key *key, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
     struct hf_acquired result = {.handle = 0};
-    uint64_t hash = hf_upstream_hash(key), pinned, again;
-    struct hf_host_entry *entry;
+    struct pin pin = {.owner = HF_LOAD(registry->owner), .base = HF_LOAD(block->base)};
+    uint64_t hash = hf_upstream_hash(key), state, content;
 
     if (HF_LOAD(block->max_hosts) == 0) {
         result.error = HF_CLOSED;
         return result;
     }
+    if (pin.owner == 0 && HF_LOAD(block->owners) > 1) {
+        result.error = HF_NO_OWNER;
+        return result;
+    }
     choose_probe(HF_LOAD(block->max_connections));
-    entry = find_and_pin(block, key, hash, now, &pinned);
-    if (entry == NULL) {
+    if (!find_and_pin(registry, key, hash, &pin, now)) {
         hf_registry_lock(registry);
-        entry = hf_host_hold_locked(registry, key, hash, now, &pinned, &result);
+        result.error = hold_locked(registry, key, hash, now, &pin, &result);
         hf_registry_unlock(registry);
-        if (entry == NULL)
+        if (result.error != HF_ACQUIRED)
             return result;
         result.kick = true;
     }
-    uint64_t state = (pinned & HF_HOST_ASLEEP) != 0 ? HF_CONN_ASLEEP : HF_CONN_LIVE;
-    uint64_t content = state << 28 | (uint64_t)(entry - hf_block_host(block, 0));
-    result.error = HF_ACQUIRED;
-    if (!claim(block, content, &result.handle)) {
-        host_unpin(block, entry, pinned & HF_HOST_GENERATION, now);
+    state = (pin.word & HF_HOST_ASLEEP) != 0 ? HF_CONN_ASLEEP : HF_CONN_LIVE;
+    content = state << 28 | pin.host;
+    if (!claim(block, &pin, content, &result.handle)) {
+        host_unpin(registry, &pin, now);
         result.error = HF_NO_CONNECTION_SLOT;
         return result;
     }
-    again = HF_LOAD(entry->word);
-    if ((again & HF_HOST_GENERATION) != (pinned & HF_HOST_GENERATION)) {
+    if (HF_LOAD(block->base) != pin.base) {
         /* Closed and opened meanwhile: what we were counted in to is gone. Only the word is ours.
          * */
-        give_back(block, (uint32_t)result.handle - 1, result.handle >> 32 << 32 | content);
+        give_back(
+            block, (uint32_t)result.handle - 1, result.handle >> 32 << 32 | content, pin.base);
         result = (struct hf_acquired){.error = HF_CLOSED};
     }
     return result;
@@ -207,17 +244,22 @@ bool hf_connection_host(struct hf_block *block, hf_handle handle, uint32_t *host
     return word != 0;
 }
 
+/* A handle belongs to the process that made it. */
+static bool is_own(struct hf_registry *registry, struct hf_block *block, hf_handle handle)
+{
+    return ((uint32_t)(handle >> 32) & (HF_LOAD(block->owners) - 1)) == HF_LOAD(registry->owner);
+}
+
 bool hf_registry_release(struct hf_registry *registry, hf_handle handle, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
-    uint32_t index = (uint32_t)handle - 1;
+    struct pin pin = {.owner = HF_LOAD(registry->owner), .base = HF_LOAD(block->base)};
     uint64_t word;
 
-    while ((word = connection_word(block, handle)) != 0) {
-        struct hf_host_entry *entry = hf_block_host(block, word & HF_CONN_HOST_MASK);
-        uint64_t generation = HF_LOAD(entry->word) & HF_HOST_GENERATION;
-        if (give_back(block, index, word)) {
-            host_unpin(block, entry, generation, now);
+    while ((word = connection_word(block, handle)) != 0 && is_own(registry, block, handle)) {
+        pin.host = word & HF_CONN_HOST_MASK;
+        if (give_back(block, (uint32_t)handle - 1, word, pin.base)) {
+            host_unpin(registry, &pin, now);
             return true;
         }
     }
@@ -239,7 +281,7 @@ bool hf_registry_awaken(struct hf_registry *registry, hf_handle handle, int64_t 
     if ((HF_LOAD(entry->word) & HF_HOST_ASLEEP) != 0) {
         hf_registry_lock(registry);
         if (connection_word(block, handle) == word)
-            planned = hf_host_awaken_locked(registry, entry, now);
+            planned = hf_host_awaken_locked(registry, word & HF_CONN_HOST_MASK, now);
         hf_registry_unlock(registry);
     }
     atomic_compare_exchange_strong(&block->connections[(uint32_t)handle - 1], &word,

@@ -30,7 +30,10 @@ struct hf_registry {
     _Atomic(struct hf_block *) block; /* never NULL once opened; all zero: closed */
     const struct hf_settings *settings; /* borrowed; constant between open and close */
     const struct hf_lock *lock; /* borrowed; set by its owner before the first open, for good */
+    _Atomic uint32_t owner; /* this process's number; 0: the block is not shared, or not joined */
 };
+
+#define HF_OWNERS 255 /* processes that can share a registry: their number has eight bits */
 
 /* A connection's reference: generation << 32 | index + 1. 0 is none. */
 typedef uint64_t hf_handle;
@@ -60,6 +63,7 @@ enum hf_acquire_error {
     HF_NOT_ALLOWED,
     HF_NO_HOST_SLOT,
     HF_NO_CONNECTION_SLOT,
+    HF_NO_OWNER, /* the registry is shared, and this process has not joined yet */
     HF_CLOSED
 };
 
@@ -155,6 +159,7 @@ enum hf_refresh_result hf_registry_refresh(
 struct hf_view {
     struct hf_upstream_key key;
     struct hf_facts facts;
+    struct hf_rules rules; /* by which the values are answered */
     uint64_t sent, on; /* as the service said */
     uint64_t requests, not_modified, failed; /* since the entry was made */
     uint32_t references;
@@ -178,6 +183,9 @@ struct hf_totals {
     uint32_t host_slots; /* in use, records of hosts that have left included */
 };
 struct hf_totals hf_registry_totals(struct hf_registry *registry);
+
+/* What decides about answers at present. */
+struct hf_rules hf_registry_rules(struct hf_registry *registry);
 
 /* How many slots there are to look at; none when closed. */
 uint32_t hf_registry_slots(struct hf_registry *registry);

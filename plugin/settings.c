@@ -271,11 +271,12 @@ int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_s
 {
     uint64_t named = 0;
     int result = finish_answers(settings, "defaults", settings->defaults_text, &named,
-        &settings->defaults, error, error_size);
+        &settings->rules.defaults, error, error_size);
 
     if (result == 0)
         result = finish_answers(settings, "overrides", settings->overrides_text,
-            &settings->overridden, &settings->overrides, error, error_size);
+            &settings->rules.overridden, &settings->rules.overrides, error, error_size);
+    settings->rules.all = UINT64_MAX >> (64 - settings->flag_count);
     if (result == 0)
         result = finish_ttls(&settings->policy, error, error_size);
     if (result == 0)
@@ -284,21 +285,6 @@ int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_s
 }
 
 /* ---- what the settings mean ---- */
-
-uint64_t hf_settings_merge(const struct hf_settings *settings, uint64_t sent, uint64_t on)
-{
-    uint64_t known = settings->enabled ? sent : 0;
-    uint64_t merged = (on & known) | (settings->defaults & ~known);
-
-    return (merged & ~settings->overridden) | (settings->overrides & settings->overridden);
-}
-
-bool hf_settings_asks(const struct hf_settings *settings)
-{
-    uint64_t all = UINT64_MAX >> (64 - settings->flag_count);
-
-    return settings->enabled && settings->overridden != all;
-}
 
 int hf_settings_flag_index(const struct hf_settings *settings, const char *name)
 {

@@ -10,6 +10,7 @@
 #define HOSTFLAGS_SETTINGS_H
 
 #include "plugin/protocol.h"
+#include "plugin/rules.h"
 #include "plugin/schedule.h"
 
 #include <stdio.h>
@@ -19,9 +20,8 @@ enum hf_allow_http { HF_HTTP_OFF = 0, HF_HTTP_LOOPBACK = 1, HF_HTTP_ANY = 2 };
 struct hf_settings {
     const char **flags; /* flag_count names, 1 to HF_MAX_FLAGS; position = flag number */
     uint32_t flag_count;
-    uint64_t defaults; /* bit i: flag i is on while nothing is known */
-    uint64_t overridden, overrides; /* bit i: flag i is overridden / to on */
-    bool enabled, prefetch;
+    struct hf_rules rules;
+    bool prefetch, share;
     const struct hf_protocol *protocol;
     char *endpoint, *service; /* NULL: the protocol's, the upstream's own */
     char *client, *client_version; /* client_version: its -suffix stripped */
@@ -75,13 +75,6 @@ bool hf_settings_refuse_restart(const struct hf_settings *current, const struct 
 /* Whether the two make the same requests. Where not, an ETag of the one means nothing to the other,
  * and what failed may work now. */
 bool hf_settings_same_requests(const struct hf_settings *one, const struct hf_settings *other);
-
-/* Merges what a service sent into what is answered: the value where sent, else the default, and an
- * override over all; enabled = off: as if nothing was sent. */
-uint64_t hf_settings_merge(const struct hf_settings *settings, uint64_t sent, uint64_t on);
-
-/* Whether any request makes sense: enabled, and not every flag overridden. */
-bool hf_settings_asks(const struct hf_settings *settings);
 
 /* The number of a flag, or -1. */
 int hf_settings_flag_index(const struct hf_settings *settings, const char *name);

@@ -24,7 +24,7 @@ const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT] = {
     {"overrides", "", HF_KIND_TEXT, MEMBER(overrides_text), .valid = ANSWERS,
         .help = "Answers that stand whatever the service says. With all flags overridden it is not "
                 "asked at all."},
-    {"enabled", "on", HF_KIND_SWITCH, MEMBER(enabled), .valid = "on or off",
+    {"enabled", "on", HF_KIND_SWITCH, MEMBER(rules.enabled), .valid = "on or off",
         .help = "`off`: nothing is asked, and the answers are `defaults` and `overrides`."},
     {"protocol", "databricks", HF_KIND_PROTOCOL, .request = true,
         .help = "What the flag service speaks."},

@@ -48,7 +48,7 @@ static struct json_object *flags_object(
     struct json_object *object = json_object_new_object();
 
     for (uint32_t flag = 0; object != NULL && flag < settings->flag_count; flag++) {
-        struct hf_flag_words words = hf_describe_flag(settings, view, state, flag);
+        struct hf_flag_words words = hf_describe_flag(&view->rules, view, state, flag);
         if (!add(object, settings->flags[flag], flag_object(&words))) {
             json_object_put(object);
             return NULL;
@@ -60,7 +60,7 @@ static struct json_object *flags_object(
 static bool fill_host(
     struct json_object *object, const struct hf_status *status, const struct hf_view *view)
 {
-    struct hf_host_words words = hf_describe_host(status->settings, view, status->now);
+    struct hf_host_words words = hf_describe_host(&status->settings->policy, view, status->now);
     const struct hf_facts *facts = &view->facts;
 
     return add_string(object, "scheme", view->key.scheme == HF_HTTP ? "http" : "https") &&
@@ -169,7 +169,8 @@ char *hf_status_json(const struct hf_status *status)
     char *copy = NULL;
 
     if (object != NULL && add_string(object, "version", HF_VERSION) &&
-        add(object, "enabled", json_object_new_boolean(status->settings->enabled)) &&
+        add(object, "enabled",
+            json_object_new_boolean(hf_registry_rules(status->registry).enabled)) &&
         add(object, "hosts", hosts_array(status, &sums)) && fill_totals(object, status, &sums)) {
         text = json_object_to_json_string_ext(
             object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);

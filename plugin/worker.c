@@ -94,7 +94,7 @@ static int kick_locked(struct hf_worker *worker)
 
     if (worker->refresher != NULL)
         hf_refresher_kick(worker->refresher);
-    if (worker->state != HF_WORKER_IDLE || !hf_settings_asks(worker->parts.settings))
+    if (worker->state != HF_WORKER_IDLE || !hf_rules_ask(&worker->parts.settings->rules))
         return 0;
     error = start_locked(worker);
     worker->retry_ms = error == 0 ? HF_NEVER : hf_clock_ms() + PAUSE_S * 1000;

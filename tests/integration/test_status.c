@@ -72,7 +72,7 @@ static const char *const outcomes[] = {"ok", "dns", "connect", "tls", "timeout",
     "too_large", "token", "refused", "other"};
 static const char *const reasons[] = {"default", "static", "stale", "override", "disabled"};
 static const char *const refusals[] = {
-    "table", "name", "not_allowed", "hosts_full", "connections_full"};
+    "table", "name", "not_allowed", "hosts_full", "connections_full", "not_sharing"};
 
 /* These members with these types, and no others. */
 static void check_members(struct json_object *object, const struct member_row *rows, size_t count)

@@ -46,10 +46,10 @@ static void test_defaults(void)
     CHECK_INT_EQ(settings->flag_count, 1);
     CHECK_STR_EQ(settings->flags[0],
         "databricks.partnerplatform.clientConfigsFeatureFlags.enableTelemetryForGoDriver");
-    CHECK_INT_EQ(settings->defaults, 0);
-    CHECK_INT_EQ(settings->overridden, 0);
-    CHECK_INT_EQ(settings->overrides, 0);
-    CHECK(settings->enabled);
+    CHECK_INT_EQ(settings->rules.defaults, 0);
+    CHECK_INT_EQ(settings->rules.overridden, 0);
+    CHECK_INT_EQ(settings->rules.overrides, 0);
+    CHECK(settings->rules.enabled);
     CHECK(settings->prefetch);
     CHECK_STR_EQ(settings->protocol->name, "databricks");
     CHECK_STR_EQ(settings->endpoint, NULL);
@@ -163,7 +163,7 @@ static void test_switches(void)
             MAKE("enabled", words[expected][i % 7], "prefetch", words[expected][i % 7]);
         if (settings == NULL)
             continue;
-        CHECK_INT_EQ(settings->enabled, expected);
+        CHECK_INT_EQ(settings->rules.enabled, expected);
         CHECK_INT_EQ(settings->prefetch, expected);
         hf_settings_destroy(settings);
     }
@@ -188,8 +188,8 @@ static void test_texts(void)
         CHECK_STR_EQ(settings->endpoint, NULL);
         CHECK_STR_EQ(settings->service, NULL);
         CHECK_STR_EQ(settings->ca_file, NULL);
-        CHECK_INT_EQ(settings->defaults, 0);
-        CHECK_INT_EQ(settings->overridden, 0);
+        CHECK_INT_EQ(settings->rules.defaults, 0);
+        CHECK_INT_EQ(settings->rules.overridden, 0);
     }
     hf_settings_destroy(settings);
     memset(word, 'x', 64);
@@ -254,9 +254,9 @@ static void test_most_flags(void)
     CHECK_INT_EQ(settings->flag_count, 64);
     CHECK_STR_EQ(settings->flags[63], name);
     CHECK_INT_EQ(hf_settings_flag_index(settings, name), 63);
-    CHECK(settings->overridden == 1ull << 62);
-    CHECK(settings->defaults == 1);
-    CHECK(hf_settings_asks(settings));
+    CHECK(settings->rules.overridden == 1ull << 62);
+    CHECK(settings->rules.defaults == 1);
+    CHECK(hf_rules_ask(&settings->rules));
     hf_settings_destroy(settings);
 }
 
@@ -268,9 +268,9 @@ static void test_answers(void)
 
     if (settings == NULL)
         return;
-    CHECK_INT_EQ(settings->defaults, 2);
-    CHECK_INT_EQ(settings->overridden, 1 | 4 | 8);
-    CHECK_INT_EQ(settings->overrides, 1 | 8);
+    CHECK_INT_EQ(settings->rules.defaults, 2);
+    CHECK_INT_EQ(settings->rules.overridden, 1 | 4 | 8);
+    CHECK_INT_EQ(settings->rules.overrides, 1 | 8);
     hf_settings_destroy(settings);
 }
 
@@ -302,7 +302,7 @@ static void check_merge(const struct answer *rows, uint32_t count, bool enabled)
         enabled ? "on" : "off");
     if (settings == NULL)
         return;
-    merged = hf_settings_merge(settings, sent, on);
+    merged = hf_rules_merge(&settings->rules, sent, on);
     for (uint32_t i = 0; i < count; i++) {
         if (!CHECK_INT_EQ(merged >> i & 1, rows[i].expected - '0'))
             printf("            default %c, override %c, sent %c\n", rows[i].initial,
@@ -356,7 +356,7 @@ static void test_asks(void)
         struct hf_settings *settings =
             MAKE("flags", "a,b", "enabled", rows[i].enabled, "overrides", rows[i].overrides);
         if (settings != NULL)
-            CHECK_INT_EQ(hf_settings_asks(settings), rows[i].asks);
+            CHECK_INT_EQ(hf_rules_ask(&settings->rules), rows[i].asks);
         hf_settings_destroy(settings);
     }
 }

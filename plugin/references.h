@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * references.h: how many connections hold a host, counted by owner.
+ *
+ * An owner is a process that shares the registry (1 to HF_OWNERS), or the only one there is (0).
+ * Each has a row with a count per host, so that with its death exactly its references go, wherever
+ * it was interrupted: its row is zeroed. A host is held while any row counts it.
+ *
+ *     63      32 31    0
+ *     | base    | count |    base: that of the registry's life in which it was counted
+ *
+ * A thread that is late, from before the registry was closed and opened again, comes with an old
+ * base: it counts in nothing and out nothing. What it may leave in a zero word has an old base and
+ * is taken for zero.
+ *
+ * Adding needs no lock, so whoever ends a host's life marks it first (HF_HOST_PARKED), then looks
+ * at the counts; whoever has added looks at the mark afterwards. All four are sequentially
+ * consistent: one of the two sees the other.
+ */
+#ifndef HOSTFLAGS_REFERENCES_H
+#define HOSTFLAGS_REFERENCES_H
+
+#include "plugin/block.h"
+
+/* Neighbours in the table of hosts are in different cache lines, as long as an eighth of it is in
+ * use: threads that count different hosts do not meet. */
+static inline _Atomic uint64_t *hf_references_word(
+    struct hf_block *block, uint32_t owner, uint32_t host)
+{
+    uint64_t size = atomic_load_explicit(&block->row_size, memory_order_relaxed);
+    uint64_t place = (host & 7) * (size / 8) + host / 8;
+
+    return (_Atomic uint64_t *)hf_block_at(block, &block->rows_at) + owner * size + place;
+}
+
+static inline uint32_t hf_references_of(struct hf_block *block, uint32_t owner, uint32_t host)
+{
+    uint64_t value = atomic_load(hf_references_word(block, owner, host));
+
+    return value >> 32 == HF_LOAD(block->base) ? (uint32_t)value : 0;
+}
+
+/* Counts one in; *before is the owner's count until then. False: the registry is another one by
+ * now than that of `base`. */
+static inline bool hf_references_add(
+    struct hf_block *block, uint32_t owner, uint32_t host, uint32_t base, uint32_t *before)
+{
+    _Atomic uint64_t *word = hf_references_word(block, owner, host);
+    uint64_t value = atomic_load(word), mine;
+
+    do {
+        mine = value >> 32 == base ? value : (uint64_t)base << 32;
+        if (value != 0 && mine != value && HF_LOAD(block->base) != base)
+            return false;
+    } while (!atomic_compare_exchange_weak(word, &value, mine + 1));
+    *before = (uint32_t)mine;
+    return true;
+}
+
+/* Counts one out. True: it was the owner's last one; *idle_since_ms became `now` before. */
+static inline bool hf_references_drop(struct hf_block *block, uint32_t owner, uint32_t host,
+    uint32_t base, _Atomic int64_t *idle_since_ms, int64_t now)
+{
+    _Atomic uint64_t *word = hf_references_word(block, owner, host);
+    uint64_t value = atomic_load(word);
+
+    do {
+        if (value >> 32 != base || (uint32_t)value == 0)
+            return false;
+        if ((uint32_t)value == 1)
+            HF_STORE(*idle_since_ms, now);
+    } while (!atomic_compare_exchange_weak(word, &value, value - 1));
+    return (uint32_t)value == 1;
+}
+
+#endif
