@@ -91,7 +91,8 @@ static void start_job_locked(
 {
     struct hf_host_entry *entry = hf_block_host(hf_registry_block(registry), host);
 
-    entry->facts.in_flight = true;
+    entry->facts.in_flight = true; /* first, and cleared last: it says that somebody must end it */
+    HF_IN_THIS_ORDER();
     entry->facts.asked_ms = now;
     entry->facts.due_ms = now + registry->settings->request_timeout_ms + LOST_AFTER_MS;
     entry->requests++;

@@ -24,10 +24,13 @@ static uint64_t apply_to_word_locked(struct hf_registry *registry, uint32_t host
 
 /* What has failed may work now (others: requests are others than before); what was in flight is
  * given up. True: it is to be asked again, whether its values are fresh or not. */
-static bool ask_anew(struct hf_facts *facts, bool others, int64_t now)
+static bool ask_anew(struct hf_host_entry *entry, bool others, int64_t now)
 {
+    struct hf_facts *facts = &entry->facts;
     bool failed = others && facts->failures > 0, in_flight = facts->in_flight;
 
+    if (others)
+        entry->etag[0] = '\0';
     if (failed)
         facts->not_before_ms = hf_schedule_ask_again(facts, now);
     if (in_flight)
@@ -55,8 +58,8 @@ static void plan_anew_locked(
     hf_host_plan_locked(registry, host);
 }
 
-void hf_registry_apply(
-    struct hf_registry *registry, const struct hf_settings *settings, int64_t now)
+void hf_registry_apply(struct hf_registry *registry, const struct hf_settings *settings,
+    enum hf_whose whose, int64_t now)
 {
     struct hf_block *block;
     bool others;
@@ -72,12 +75,11 @@ void hf_registry_apply(
         if (!HF_LOAD(entry->bound))
             continue;
         uint64_t word = apply_to_word_locked(registry, host);
-        bool anew = ask_anew(&entry->facts, others, now);
+        bool anew = whose == HF_OWN_REQUESTS && ask_anew(entry, others, now);
         entry->expired = hf_schedule_expiry(&settings->policy, &entry->facts) <= now;
         hf_host_publish_locked(registry, host);
-        if (others)
-            entry->etag[0] = '\0';
-        plan_anew_locked(registry, host, word, anew, now);
+        if (!entry->facts.in_flight)
+            plan_anew_locked(registry, host, word, anew, now);
         HF_STORE(entry->word, word);
     }
     hf_registry_unlock(registry);

@@ -53,6 +53,7 @@
 #define HOSTFLAGS_BLOCK_H
 
 #include "plugin/heap.h"
+#include "plugin/refusal.h"
 #include "plugin/registry.h"
 
 #define HF_CONN_FREE 0u
@@ -71,6 +72,10 @@
 #define HF_SWAP(object, expected, value) \
     atomic_compare_exchange_weak_explicit( \
         &(object), &(expected), (value), memory_order_acq_rel, memory_order_acquire)
+
+/* What stands before is stored before what follows: this process may be killed in between, and the
+ * others go on with what is there. */
+#define HF_IN_THIS_ORDER() atomic_signal_fence(memory_order_seq_cst)
 
 /* Whatever is more than a word and must be all old or all new, also for those who go on after the
  * death of a process that was writing it: the next one is written, then the number changes. */
@@ -95,6 +100,7 @@ struct hf_host_entry {
     _Atomic bool bound; /* the slot has a key and is in the index; set last, cleared first */
     bool expired; /* max_stale has passed and the defaults are published */
     bool allowed; /* by allowed_hosts; if not, it is never asked */
+    bool lost; /* its latest request was given up because the process died that had sent it */
     bool asked_twice; /* because of a 304 that meant nothing; once is enough */
     char etag[HF_ETAG_MAX + 1]; /* of the values; "": none */
     char message[HF_MESSAGE_MAX]; /* about the latest completed request */
@@ -123,6 +129,8 @@ struct hf_block {
     struct hf_rules rules[2];
     uint32_t current_rules;
     struct hf_totals totals;
+
+    struct hf_refusals refusals; /* counts by themselves */
 
     _Alignas(64) _Atomic uint64_t connections[];
 };
@@ -169,6 +177,11 @@ static inline struct hf_block *hf_registry_block(struct hf_registry *registry)
     return atomic_load_explicit(&registry->block, memory_order_acquire);
 }
 
+static inline struct hf_refusals *hf_registry_refusals(struct hf_registry *registry)
+{
+    return &hf_registry_block(registry)->refusals;
+}
+
 static inline bool hf_registry_is_closed(struct hf_registry *registry)
 {
     return HF_LOAD(hf_registry_block(registry)->max_hosts) == 0;
@@ -208,17 +221,11 @@ static inline int hf_registry_read(struct hf_registry *registry, hf_handle handl
     return (int)(atomic_load_explicit(&block->fallback, memory_order_relaxed) >> flag & 1);
 }
 
-static inline void hf_registry_lock(struct hf_registry *registry)
-{
-    registry->lock->take(registry->lock->arg);
-}
-
-static inline void hf_registry_unlock(struct hf_registry *registry)
-{
-    registry->lock->give(registry->lock->arg);
-}
-
 /* ---- registry.c ---- */
+
+/* Makes a connection word in use, as it was read, a free one. False: it is another one by now.
+ * base: that of the generation. */
+bool hf_connection_free(struct hf_block *block, uint32_t index, uint64_t word, uint32_t base);
 
 /* The host that a live handle refers to. False: it is none. */
 bool hf_connection_host(struct hf_block *block, hf_handle handle, uint32_t *host);

@@ -44,10 +44,17 @@ static bool is_of_this_life(struct hf_host_entry *entry, const struct hf_job *jo
 static void take_values(struct hf_registry *registry, struct hf_host_entry *entry,
     const struct hf_completion *completion)
 {
+    char *etag = entry->etag;
+
+    etag[0] = '\0'; /* never that of other values, or half of one */
+    HF_IN_THIS_ORDER();
     hf_host_set_values_locked(entry, completion->document.sent, completion->document.on);
     entry->facts.ttl_ms =
         hf_schedule_ttl_ms(&registry->settings->policy, completion->document.ttl_seconds);
-    snprintf(entry->etag, sizeof(entry->etag), "%s", completion->etag);
+    if (completion->etag[0] != '\0')
+        snprintf(etag + 1, sizeof(entry->etag) - 1, "%s", completion->etag + 1);
+    HF_IN_THIS_ORDER();
+    etag[0] = completion->etag[0];
 }
 
 static void succeed_locked(struct hf_registry *registry, const struct hf_job *job,
@@ -135,7 +142,7 @@ static void note_end(
     bool nothing_sent =
         completion->outcome == HF_OUTCOME_TOKEN || completion->outcome == HF_OUTCOME_REFUSED;
 
-    entry->facts.in_flight = false;
+    entry->lost = false;
     entry->facts.outcome = (uint8_t)completion->outcome;
     entry->facts.http_status = completion->http_status;
     entry->token_mark = completion->token_mark;
@@ -199,6 +206,8 @@ struct hf_completed hf_registry_complete(struct hf_registry *registry, const str
         completed.has_values = entry->facts.fetched_ms != HF_NEVER;
         completed.next_ms = is_held(block, job->host) ? entry->facts.due_ms - now : -1;
         hf_host_plan_locked(registry, job->host);
+        HF_IN_THIS_ORDER();
+        entry->facts.in_flight = false;
     }
     hf_registry_unlock(registry);
     return completed;

@@ -13,9 +13,9 @@ void hf_host_set_values_locked(struct hf_host_entry *entry, uint64_t sent, uint6
     uint32_t next = (entry->current_values & 1) ^ 1;
 
     entry->values[next] = (struct hf_values){sent, on};
-    atomic_signal_fence(memory_order_seq_cst);
+    HF_IN_THIS_ORDER();
     entry->current_values = next;
-    atomic_signal_fence(memory_order_seq_cst);
+    HF_IN_THIS_ORDER();
 }
 
 void hf_block_set_rules_locked(struct hf_block *block, const struct hf_rules *rules)
@@ -23,9 +23,9 @@ void hf_block_set_rules_locked(struct hf_block *block, const struct hf_rules *ru
     uint32_t next = (block->current_rules & 1) ^ 1;
 
     block->rules[next] = *rules;
-    atomic_signal_fence(memory_order_seq_cst);
+    HF_IN_THIS_ORDER();
     block->current_rules = next;
-    atomic_signal_fence(memory_order_seq_cst);
+    HF_IN_THIS_ORDER();
     HF_STORE(block->fallback, hf_rules_merge(rules, 0, 0));
 }
 
@@ -186,7 +186,7 @@ static struct hf_host_entry *bind_locked(struct hf_registry *registry,
     entry->requests = entry->not_modified = entry->failed = 0;
     entry->token_mark = 0;
     entry->probe_ms = HF_NEVER;
-    entry->asked_twice = false;
+    entry->asked_twice = entry->lost = false;
     entry->message[0] = '\0';
     entry->allowed = true;
     HF_STORE(entry->bound, true);

@@ -11,26 +11,39 @@
 /* What a registry is before it was first opened: a closed one. Never written to. */
 static _Alignas(64) unsigned char no_block[sizeof(struct hf_block)];
 
-static void take(void *mutex)
+/* The mutex of this process first: fini takes the shared one away under it. */
+static void take(void *arg)
 {
-    pthread_mutex_lock(mutex);
+    struct hf_instance *instance = arg;
+
+    pthread_mutex_lock(&instance->registry_mutex);
+    if (instance->share != NULL && hf_share_lock(instance->share)) {
+        hf_registry_repair_locked(&instance->registry);
+        hf_share_repaired(instance->share);
+    }
 }
 
-static void give(void *mutex)
+static void give(void *arg)
 {
-    pthread_mutex_unlock(mutex);
+    struct hf_instance *instance = arg;
+
+    if (instance->share != NULL)
+        hf_share_unlock(instance->share);
+    pthread_mutex_unlock(&instance->registry_mutex);
 }
 
 void hf_instance_init(
     struct hf_instance *instance, const struct hf_log *log, const struct hf_token_giver *giver)
 {
-    static const struct hf_worker fresh = HF_WORKER_INITIALIZER;
+    static const struct hf_worker no_worker = HF_WORKER_INITIALIZER;
+    static const struct hf_life no_life = HF_LIFE_INITIALIZER;
 
     memset(instance, 0, sizeof(*instance));
     pthread_mutex_init(&instance->registry_mutex, NULL);
-    instance->registry_lock = (struct hf_lock){take, give, &instance->registry_mutex};
+    instance->registry_lock = (struct hf_lock){take, give, instance};
     instance->registry.lock = &instance->registry_lock;
-    instance->worker = fresh;
+    instance->worker = no_worker;
+    instance->life = no_life;
     instance->log = log;
     instance->giver = giver;
     HF_STORE(instance->registry.block, (struct hf_block *)(void *)no_block);
@@ -56,15 +69,57 @@ static void open_worker(struct hf_instance *instance)
     struct hf_refresher_parts parts = {&instance->registry, instance->settings, instance->log,
         instance->giver, instance->user_agent};
 
-    hf_worker_open(&instance->worker, &parts);
+    hf_worker_open(&instance->worker, &parts, instance->share);
 }
 
+/* In this process; where it is shared, the others keep theirs. */
 static void close_registry(struct hf_instance *instance)
 {
     hf_registry_lock(&instance->registry);
-    if (hf_memory_zero(&instance->memory) != 0)
-        memset(instance->memory.start, 0, instance->memory.bytes);
+    if (hf_memory_zero(&instance->memory) != 0) {
+        if (instance->share == NULL) {
+            memset(instance->memory.start, 0, instance->memory.bytes);
+        } else {
+            HF_STORE(instance->registry.block, (struct hf_block *)(void *)no_block);
+            instance->memory.start = NULL; /* stays mapped, for those who are late */
+        }
+    }
     hf_registry_unlock(&instance->registry);
+}
+
+/* Not while a thread is between take and give. */
+static void set_share(struct hf_instance *instance, struct hf_share *share)
+{
+    pthread_mutex_lock(&instance->registry_mutex);
+    instance->share = share;
+    pthread_mutex_unlock(&instance->registry_mutex);
+}
+
+static void leave_share(struct hf_instance *instance)
+{
+    struct hf_share *share = instance->share;
+
+    hf_life_end(&instance->life);
+    set_share(instance, NULL);
+    hf_share_destroy(share);
+}
+
+/* The memory, and what it takes to share it. */
+static bool make_room(struct hf_instance *instance, const struct hf_settings *settings)
+{
+    struct hf_share *share;
+
+    if (hf_memory_reserve(&instance->memory, hf_registry_bytes(settings)) != 0)
+        return false;
+    if (!settings->share)
+        return true;
+    share = hf_share_create();
+    if (share == NULL || hf_memory_share(&instance->memory) != 0) {
+        hf_share_destroy(share);
+        return false;
+    }
+    set_share(instance, share);
+    return true;
 }
 
 enum hf_up_error hf_instance_up(struct hf_instance *instance, struct hf_settings *settings)
@@ -73,9 +128,12 @@ enum hf_up_error hf_instance_up(struct hf_instance *instance, struct hf_settings
 
     if (hf_fetch_check_library() != NULL)
         error = HF_UP_UNFIT_LIBRARY;
-    else if (hf_memory_reserve(&instance->memory, hf_registry_bytes(settings)) == 0 &&
-        hf_fetch_global_init() == 0)
-        error = HF_UP_OK;
+    else if (hf_fetch_global_init() == 0) {
+        if (make_room(instance, settings))
+            error = HF_UP_OK;
+        else
+            hf_fetch_global_cleanup();
+    }
     if (error != HF_UP_OK) {
         hf_settings_destroy(settings);
         return error;
@@ -83,7 +141,17 @@ enum hf_up_error hf_instance_up(struct hf_instance *instance, struct hf_settings
     instance->settings = settings;
     open_registry(instance);
     open_worker(instance);
+    if (instance->share != NULL)
+        hf_life_open(&instance->life, &instance->registry, instance->share);
     return HF_UP_OK;
+}
+
+bool hf_instance_join(struct hf_instance *instance, int64_t now)
+{
+    if (!hf_life_join(&instance->life, now))
+        return false;
+    hf_worker_kick(&instance->worker);
+    return true;
 }
 
 void hf_instance_stop(struct hf_instance *instance)
@@ -95,7 +163,8 @@ void hf_instance_apply(struct hf_instance *instance, struct hf_settings *setting
 {
     struct hf_settings *before = instance->settings;
 
-    hf_registry_apply(&instance->registry, settings, now);
+    hf_registry_apply(&instance->registry, settings,
+        instance->share == NULL ? HF_OWN_REQUESTS : HF_OTHERS_REQUESTS, now);
     instance->settings = settings;
     hf_settings_destroy(before); /* not before: a fork may come at any moment */
     open_worker(instance);
@@ -106,6 +175,7 @@ void hf_instance_down(struct hf_instance *instance)
     struct hf_settings *before = instance->settings;
 
     close_registry(instance);
+    leave_share(instance);
     instance->settings = NULL;
     hf_settings_destroy(before);
     hf_fetch_global_cleanup();
@@ -115,9 +185,17 @@ void hf_instance_forked(struct hf_instance *instance)
 {
     pthread_mutex_init(&instance->registry_mutex, NULL);
     hf_worker_forget(&instance->worker);
-    close_registry(instance);
-    if (instance->settings != NULL) {
-        open_registry(instance);
-        open_worker(instance);
+    hf_life_forget(&instance->life);
+    HF_STORE(instance->registry.owner, 0);
+    if (instance->share == NULL) {
+        close_registry(instance);
+        if (instance->settings != NULL)
+            open_registry(instance);
+    } else if (hf_registry_is_closed(&instance->registry)) {
+        instance->settings = NULL; /* another thread was in fini */
+    } else {
+        hf_life_open(&instance->life, &instance->registry, instance->share);
     }
+    if (instance->settings != NULL)
+        open_worker(instance);
 }

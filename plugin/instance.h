@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * instance.h: one cache in one process: settings, registry, its memory and lock, and the worker.
+ * instance.h: one cache in one process: settings, registry, its memory and lock, and the worker;
+ * with share = on, one registry in several processes that were forked from the one that made it.
  *
  * up, down and forked are called by one thread at a time, which the caller sees to. All else may be
  * going on in other threads meanwhile: on a registry that is not up they find no host and no
@@ -9,6 +10,7 @@
 #ifndef HOSTFLAGS_INSTANCE_H
 #define HOSTFLAGS_INSTANCE_H
 
+#include "plugin/life.h"
 #include "plugin/memory.h"
 #include "plugin/user_agent.h"
 #include "plugin/worker.h"
@@ -16,7 +18,9 @@
 struct hf_instance {
     struct hf_registry registry;
     struct hf_worker worker;
+    struct hf_life life;
     struct hf_memory memory;
+    struct hf_share *share; /* owned while up; NULL: the registry is this process's alone */
     struct hf_settings *settings; /* owned while up; NULL otherwise */
     pthread_mutex_t registry_mutex;
     struct hf_lock registry_lock;
@@ -38,17 +42,23 @@ enum hf_up_error { HF_UP_OK = 0, HF_UP_NO_MEMORY, HF_UP_UNFIT_LIBRARY };
 enum hf_up_error hf_instance_up(struct hf_instance *instance, struct hf_settings *settings)
     __attribute__((warn_unused_result));
 
+/* With share = on: makes this process one of those that count. False: it could not, or share = off.
+ * Any thread. */
+bool hf_instance_join(struct hf_instance *instance, int64_t now);
+
 /* Joins the worker. The registry stays as it is: readers go on. */
 void hf_instance_stop(struct hf_instance *instance);
 
 /* After stop: other settings, which it takes over; the worker may start again. Then kick it. */
 void hf_instance_apply(struct hf_instance *instance, struct hf_settings *settings, int64_t now);
 
-/* After stop: closes the registry and frees everything but the address range. */
+/* After stop: closes the registry in this process and frees everything but the address range. To
+ * those who share the registry this process is dead. */
 void hf_instance_down(struct hf_instance *instance);
 
 /* In a child after a fork: new locks, no worker, and an empty registry if it was up (libcurl's
- * handles do not survive a fork, and half of a parent's table is no good either). */
+ * handles do not survive a fork, and half of a parent's table is no good either). With share = on
+ * it is the parent's registry, which this process has not joined yet. */
 void hf_instance_forked(struct hf_instance *instance);
 
 #endif

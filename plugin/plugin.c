@@ -11,7 +11,8 @@
  *   Behind these are the registry's and the worker's mutex (instance.h). Order: changing, use, then
  *   one of those two. Nothing is logged with any of them held but changing.
  *
- * Fork: the child gets new locks and an empty cache; the parent does nothing.
+ * Fork: the child gets new locks and an empty cache, with share = on the parent's; the parent does
+ * nothing.
  */
 #include "host_api.h"
 #include "plugin/lent.h"
@@ -58,8 +59,6 @@ static pthread_rwlock_t use = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static bool handles_forks; /* the fork handler is registered */
 static bool up; /* between a good init and fini; under `changing` */
 static struct hf_instance cache;
-
-static struct hf_refusals refusals;
 
 __attribute__((format(printf, 3, 4))) static int32_t fail(
     char *error, size_t error_size, const char *format, ...)
@@ -129,7 +128,6 @@ static void start_anew_after_fork(void)
     changing = fresh_mutex;
     use = fresh_rwlock;
     hf_lent_forked();
-    memset(&refusals, 0, sizeof(refusals));
     hf_instance_forked(&cache);
     up = cache.settings != NULL; /* another thread may have been in init or fini */
 }
@@ -150,7 +148,6 @@ static int32_t bring_up(struct hf_settings *settings, char *error, size_t error_
     enum hf_up_error problem;
 
     hf_user_agent(cache.user_agent, hf_lent_name(), hf_lent_version());
-    memset(&refusals, 0, sizeof(refusals));
     problem = hf_instance_up(&cache, settings);
     if (problem == HF_UP_OK && (!handles_forks || !register_exit_handler())) {
         hf_instance_stop(&cache);
@@ -254,7 +251,8 @@ static void fini(void)
 
 static hf_conn refuse(enum hf_refusal reason, const char *upstream, const char *detail)
 {
-    hf_refuse(&refusals, &hf_lent_log, reason, upstream, detail, hf_clock_ms());
+    hf_refuse(hf_registry_refusals(&cache.registry), &hf_lent_log, reason, upstream, detail,
+        hf_clock_ms());
     return HF_NO_CONN;
 }
 
@@ -276,10 +274,13 @@ static hf_conn on_connect(const struct hf_upstream *upstream)
         return refuse(HF_REFUSED_NAME, upstream->host, bad);
     now = hf_clock_coarse_ms();
     acquired = hf_registry_acquire(&cache.registry, &key, now);
+    if (acquired.error == HF_NO_OWNER && hf_instance_join(&cache, now))
+        acquired = hf_registry_acquire(&cache.registry, &key, now);
     if (acquired.kick || hf_worker_is_overdue(&cache.worker, now))
         hf_worker_kick(&cache.worker);
     if (acquired.evicted)
-        hf_report_eviction(&refusals, &hf_lent_log, upstream->host, hf_clock_ms());
+        hf_report_eviction(
+            hf_registry_refusals(&cache.registry), &hf_lent_log, upstream->host, hf_clock_ms());
     switch (acquired.error) {
     case HF_ACQUIRED:
     case HF_CLOSED:
@@ -386,12 +387,14 @@ static int32_t explain(hf_conn conn, uint32_t flag, struct hf_answer *theirs)
 
 static size_t status(int32_t format, char *buf, size_t size)
 {
-    struct hf_status about = {&cache.registry, NULL, &refusals, hf_clock_ms()};
+    struct hf_status about = {.registry = &cache.registry, .now = hf_clock_ms()};
     char *text = NULL;
     size_t length;
 
     pthread_rwlock_rdlock(&use);
     about.settings = cache.settings;
+    about.share = cache.share;
+    about.refusals = hf_registry_refusals(&cache.registry);
     if (cache.settings != NULL && format == HF_STATUS_JSON)
         text = hf_status_json(&about);
     else if (cache.settings != NULL && format == HF_STATUS_PROMETHEUS)

@@ -257,6 +257,21 @@ static void put_process(FILE *out, const struct hf_status *status)
         atomic_load(&status->refusals->reasons[HF_REFUSED_NOTHING].count));
 }
 
+/* Only where the cache is shared. */
+static void put_sharing(FILE *out, struct hf_share *share)
+{
+    struct hf_share_facts facts;
+
+    if (share == NULL)
+        return;
+    facts = hf_share_facts(share);
+    single(out, "sharing_processes", "gauge", "Processes that share the cache.", facts.processes);
+    single(out, "sharing_take_overs_total", "counter",
+        "How often another process began to refresh for all.", facts.take_overs);
+    single(out, "sharing_returned_references_total", "counter",
+        "References that were given back for processes that had ended.", facts.returned);
+}
+
 char *hf_status_prometheus(const struct hf_status *status)
 {
     char *text = NULL;
@@ -267,6 +282,7 @@ char *hf_status_prometheus(const struct hf_status *status)
     if (out == NULL)
         return NULL;
     put_process(out, status);
+    put_sharing(out, status->share);
     for (size_t i = 0; i < sizeof(host_metrics) / sizeof(host_metrics[0]); i++)
         put_hosts(out, status, &host_metrics[i]);
     good = ferror(out) == 0;

@@ -155,7 +155,7 @@ static void start_due(struct hf_refresher *refresher)
 }
 
 /* How long there is nothing to start. With all slots in use it is an end that is awaited. */
-static int64_t until_due(struct hf_refresher *refresher, int64_t most_ms)
+int64_t hf_refresher_until_due(struct hf_refresher *refresher, int64_t most_ms)
 {
     int64_t due = hf_registry_next_due(refresher->parts.registry), wait_ms;
 
@@ -169,8 +169,13 @@ static int64_t until_due(struct hf_refresher *refresher, int64_t most_ms)
  * requests for lost whose answers are waiting. */
 void hf_refresher_turn(struct hf_refresher *refresher, int64_t most_ms)
 {
-    hf_fetcher_run(refresher->requester.fetcher, until_due(refresher, most_ms));
+    hf_fetcher_run(refresher->requester.fetcher, hf_refresher_until_due(refresher, most_ms));
     start_due(refresher);
+}
+
+bool hf_refresher_is_idle(const struct hf_refresher *refresher)
+{
+    return refresher->free_count == refresher->parts.settings->max_in_flight;
 }
 
 void hf_refresher_kick(struct hf_refresher *refresher)

@@ -37,6 +37,10 @@ void hf_refresher_destroy(struct hf_refresher *refresher);
  * for at most most_ms (HF_NEVER: no limit), or until kicked. */
 void hf_refresher_turn(struct hf_refresher *refresher, int64_t most_ms);
 
+/* Between turns: whether nothing is in flight, and how long nothing is due, at most most_ms. */
+bool hf_refresher_is_idle(const struct hf_refresher *refresher);
+int64_t hf_refresher_until_due(struct hf_refresher *refresher, int64_t most_ms);
+
 /* Ends the wait of the current or the next turn. Any thread. */
 void hf_refresher_kick(struct hf_refresher *refresher);
 

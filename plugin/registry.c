@@ -132,11 +132,15 @@ static uint64_t freed(struct hf_block *block, uint64_t word, uint32_t base)
     return (uint64_t)((generation | (HF_LOAD(block->owners) - 1)) + 1) << 32;
 }
 
+bool hf_connection_free(struct hf_block *block, uint32_t index, uint64_t word, uint32_t base)
+{
+    return atomic_compare_exchange_strong(
+        &block->connections[index], &word, freed(block, word, base));
+}
+
 static bool give_back(struct hf_block *block, uint32_t index, uint64_t word, uint32_t base)
 {
-    uint64_t next = freed(block, word, base);
-
-    if (!atomic_compare_exchange_strong(&block->connections[index], &word, next))
+    if (!hf_connection_free(block, index, word, base))
         return false;
     if (atomic_load(&block->connections_full))
         atomic_store(&block->connections_full, false);
@@ -146,16 +150,17 @@ static bool give_back(struct hf_block *block, uint32_t index, uint64_t word, uin
 
 /* ---- the public side ---- */
 
-/* A thread's first place to look: anywhere, so that threads do not meet. */
-static void choose_probe(uint32_t capacity)
+/* A thread's first place to look: anywhere, so that threads do not meet, nor those of processes
+ * that were forked from one. */
+static void choose_probe(uint32_t capacity, uint32_t owner)
 {
-    static __thread bool chosen;
+    static __thread uint32_t chosen_for; /* owner + 1 */
     static _Atomic uint32_t threads;
 
-    if (!chosen) {
-        chosen = true;
-        probe =
-            (uint32_t)((uint64_t)(atomic_fetch_add(&threads, 1) * 2654435769u) * capacity >> 32);
+    if (chosen_for != owner + 1) {
+        uint32_t place = (atomic_fetch_add(&threads, 1) + owner * 97) * 2654435769u;
+        chosen_for = owner + 1;
+        probe = (uint32_t)((uint64_t)place * capacity >> 32);
     }
 }
 
@@ -195,7 +200,7 @@ struct hf_acquired hf_registry_acquire(
         result.error = HF_NO_OWNER;
         return result;
     }
-    choose_probe(HF_LOAD(block->max_connections));
+    choose_probe(HF_LOAD(block->max_connections), pin.owner);
     if (!find_and_pin(registry, key, hash, &pin, now)) {
         hf_registry_lock(registry);
         result.error = hold_locked(registry, key, hash, now, &pin, &result);

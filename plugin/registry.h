@@ -20,6 +20,7 @@
 #include "plugin/lock.h"
 #include "plugin/schedule.h"
 #include "plugin/settings.h"
+#include "plugin/share.h"
 #include "plugin/upstream.h"
 
 #include <stdatomic.h>
@@ -33,7 +34,18 @@ struct hf_registry {
     _Atomic uint32_t owner; /* this process's number; 0: the block is not shared, or not joined */
 };
 
-#define HF_OWNERS 255 /* processes that can share a registry: their number has eight bits */
+#define HF_OWNERS HF_SHARE_OWNERS
+
+/* For what is said to be done under the lock. */
+static inline void hf_registry_lock(struct hf_registry *registry)
+{
+    registry->lock->take(registry->lock->arg);
+}
+
+static inline void hf_registry_unlock(struct hf_registry *registry)
+{
+    registry->lock->give(registry->lock->arg);
+}
 
 /* A connection's reference: generation << 32 | index + 1. 0 is none. */
 typedef uint64_t hf_handle;
@@ -48,13 +60,33 @@ size_t hf_registry_bytes(const struct hf_settings *settings);
 void hf_registry_open(
     struct hf_registry *registry, void *memory, const struct hf_settings *settings, uint32_t salt);
 
+/* Whose requests are in flight while other settings are applied. */
+enum hf_whose { HF_OWN_REQUESTS, HF_OTHERS_REQUESTS };
+
 /* Other settings from now on; the table's sizes and the flags are those of before. Values,
- * references and backoffs stay; answers are merged anew. Where requests become others, ETags are
- * dropped, and hosts whose last request failed are asked again. Hosts that are not allowed any more
- * keep their values and are not asked. Requests in flight are given up: the caller has made sure
- * that none will be completed. The settings of before must still be there. */
-void hf_registry_apply(
-    struct hf_registry *registry, const struct hf_settings *settings, int64_t now);
+ * references and backoffs stay; answers are merged anew. Hosts that are not allowed any more keep
+ * their values and are not asked. With HF_OWN_REQUESTS those in flight are given up: the caller has
+ * made sure that none will be completed; and where requests become others, ETags are dropped, and
+ * hosts whose last request failed are asked again. With HF_OTHERS_REQUESTS all that is left to
+ * whoever leads. The settings of before must still be there. */
+void hf_registry_apply(struct hf_registry *registry, const struct hf_settings *settings,
+    enum hf_whose whose, int64_t now);
+
+/* ---- where processes share it (recovery.c) ---- */
+
+/* Under the lock, which its last holder took to the grave: puts right what may be half-changed. */
+void hf_registry_repair_locked(struct hf_registry *registry);
+
+/* Under the lock: this owner will count. */
+void hf_registry_count_owner_locked(struct hf_registry *registry, uint32_t owner);
+
+/* Under the lock: gives back what a dead owner held. How many connections that were. */
+uint64_t hf_registry_bury_locked(struct hf_registry *registry, uint32_t owner, int64_t now);
+
+/* Before the first take_due of a process that has not led until now: gives up what is in flight,
+ * since nobody will end it. changed: another process led, whose settings may differ; then ETags are
+ * dropped as well. */
+void hf_registry_lead(struct hf_registry *registry, bool changed, int64_t now);
 
 /* ---- connections' side ---- */
 

@@ -69,6 +69,8 @@ const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT] = {
         .restart = true},
     {"max_connections", "65536", HF_KIND_COUNT, MEMBER(max_connections), 1, 16777216,
         .help = "Connections at a time.", .restart = true},
+    {"share", "off", HF_KIND_SWITCH, MEMBER(share), .valid = "on or off",
+        .help = "`on`: processes forked after `init` share one cache.", .restart = true},
     {"token_file", "", HF_KIND_PATH, MEMBER(token_file), .request = true, .private = true,
         .valid = "the absolute path of a file; {host} in it stands for the upstream's host",
         .help = "Where the bearer token for a host lies, read anew for each request. Without "

@@ -46,7 +46,7 @@ struct hf_setting_row {
     bool private; /* the value is never shown: it may be a secret, by mistake */
 };
 
-#define HF_SETTINGS_COUNT 29
+#define HF_SETTINGS_COUNT 30
 
 extern const struct hf_setting_row hf_settings_table[HF_SETTINGS_COUNT];
 

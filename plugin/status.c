@@ -161,6 +161,24 @@ static bool fill_totals(
         add(object, "published", counts_object(totals.published, HF_REASONS, reason_name));
 }
 
+/* Only where the cache is shared. */
+static bool fill_sharing(struct json_object *object, const struct hf_status *status)
+{
+    struct hf_share_facts facts;
+    struct json_object *sharing;
+
+    if (status->share == NULL)
+        return true;
+    facts = hf_share_facts(status->share);
+    sharing = json_object_new_object();
+    return add(object, "sharing", sharing) && add_int(sharing, "processes", facts.processes) &&
+        add_int(sharing, "own", atomic_load(&status->registry->owner)) &&
+        add_int(sharing, "refresher", facts.refresher) &&
+        add_int(sharing, "refresher_pid", facts.refresher_pid) &&
+        add_int(sharing, "take_overs", (int64_t)facts.take_overs) &&
+        add_int(sharing, "returned_references", (int64_t)facts.returned);
+}
+
 char *hf_status_json(const struct hf_status *status)
 {
     struct json_object *object = json_object_new_object();
@@ -171,7 +189,8 @@ char *hf_status_json(const struct hf_status *status)
     if (object != NULL && add_string(object, "version", HF_VERSION) &&
         add(object, "enabled",
             json_object_new_boolean(hf_registry_rules(status->registry).enabled)) &&
-        add(object, "hosts", hosts_array(status, &sums)) && fill_totals(object, status, &sums)) {
+        add(object, "hosts", hosts_array(status, &sums)) && fill_totals(object, status, &sums) &&
+        fill_sharing(object, status)) {
         text = json_object_to_json_string_ext(
             object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
         copy = text == NULL ? NULL : strdup(text);

@@ -13,6 +13,7 @@
 struct hf_status {
     struct hf_registry *registry;
     const struct hf_settings *settings;
+    struct hf_share *share; /* NULL: the registry is not shared */
     struct hf_refusals *refusals;
     int64_t now;
 };

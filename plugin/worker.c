@@ -2,61 +2,116 @@
 #include "plugin/worker.h"
 
 #include "plugin/clock.h"
+#include "plugin/life.h"
 
 #include <signal.h>
 #include <string.h>
 
-#define PAUSE_S \
-    5 /* between attempts to start when the system has no thread, memory or descriptor */
+#define PAUSE_S 5 /* between attempts to start when there is no thread, memory or descriptor */
+#define STANDBY_S 1 /* between attempts to lead */
+#define POLL_MS 100 /* between looks at the bell while something is in flight */
 
-static bool is_stopping_locked(const struct hf_worker *worker)
+static bool is_stopping(struct hf_worker *worker)
 {
-    return worker->state == HF_WORKER_STOPPING;
+    bool stopping;
+
+    pthread_mutex_lock(&worker->mutex);
+    stopping = worker->state == HF_WORKER_STOPPING;
+    pthread_mutex_unlock(&worker->mutex);
+    return stopping;
 }
 
-/* Makes the refresher, however long memory is short. False: told to stop. */
-static bool prepare(struct hf_worker *worker)
+/* For so long, or until it is to stop. */
+static void pause_for(struct hf_worker *worker, int seconds)
 {
-    struct hf_refresher *refresher;
-    bool stopping, complained = false;
+    int64_t end = hf_clock_ms() + seconds * 1000;
+    struct timespec until = {.tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000};
+    int error = 0;
 
-    do {
-        refresher = hf_refresher_create(&worker->parts);
-        if (refresher == NULL && !complained)
-            hf_log_line(worker->parts.log, HF_ERROR,
-                "the worker cannot start for want of memory or descriptors; all answers stay as "
-                "they are, and it is tried every %d s",
-                PAUSE_S);
-        complained = true;
-        pthread_mutex_lock(&worker->mutex);
-        if (refresher == NULL && !is_stopping_locked(worker)) {
-            struct timespec until = {.tv_sec = hf_clock_ms() / 1000 + PAUSE_S};
-            pthread_cond_clockwait(&worker->changed, &worker->mutex, CLOCK_MONOTONIC, &until);
-        }
-        worker->refresher = refresher;
-        stopping = is_stopping_locked(worker);
-        pthread_mutex_unlock(&worker->mutex);
-    } while (refresher == NULL && !stopping);
-    return !stopping;
+    pthread_mutex_lock(&worker->mutex);
+    while (error == 0 && worker->state != HF_WORKER_STOPPING)
+        error = pthread_cond_clockwait(&worker->changed, &worker->mutex, CLOCK_MONOTONIC, &until);
+    pthread_mutex_unlock(&worker->mutex);
+}
+
+static void set_refresher(struct hf_worker *worker, struct hf_refresher *refresher)
+{
+    pthread_mutex_lock(&worker->mutex);
+    worker->refresher = refresher;
+    pthread_mutex_unlock(&worker->mutex);
+}
+
+/* One turn for all who share the registry. While nothing is in flight it is the bell that is waited
+ * for, since only that can be heard from every process; a refresher's own wait is short then. */
+static void turn_for_all(struct hf_worker *worker)
+{
+    uint32_t heard = hf_share_bell(worker->share);
+    int64_t due_ms, look_ms;
+
+    hf_refresher_turn(worker->refresher, hf_refresher_is_idle(worker->refresher) ? 0 : POLL_MS);
+    look_ms = hf_life_bury_the_dead(worker->parts.registry, worker->share, hf_clock_ms());
+    if (hf_refresher_is_idle(worker->refresher) && !is_stopping(worker)) {
+        due_ms = hf_refresher_until_due(worker->refresher, look_ms);
+        hf_share_await_bell(worker->share, heard, due_ms);
+    }
+}
+
+/* Refreshes until told to stop. False: there was no memory or descriptor for a refresher. */
+static bool lead(struct hf_worker *worker)
+{
+    struct hf_refresher *refresher = hf_refresher_create(&worker->parts);
+
+    if (refresher == NULL)
+        return false;
+    set_refresher(worker, refresher);
+    while (!is_stopping(worker)) {
+        if (worker->share == NULL)
+            hf_refresher_turn(refresher, HF_NEVER);
+        else
+            turn_for_all(worker);
+    }
+    set_refresher(worker, NULL);
+    hf_refresher_destroy(refresher);
+    return true;
+}
+
+/* True: this process is the one that refreshes, until end_to_lead. */
+static bool begin_to_lead(struct hf_worker *worker)
+{
+    struct hf_registry *registry = worker->parts.registry;
+    bool changed;
+
+    if (worker->share == NULL)
+        return true;
+    if (!hf_share_begin_to_lead(worker->share, atomic_load(&registry->owner), &changed))
+        return false;
+    hf_registry_lead(registry, changed, hf_clock_ms());
+    return true;
+}
+
+static void end_to_lead(struct hf_worker *worker)
+{
+    if (worker->share != NULL)
+        hf_share_end_to_lead(worker->share);
 }
 
 static void *run(void *arg)
 {
     struct hf_worker *worker = arg;
-    struct hf_refresher *refresher;
-    bool stopping = !prepare(worker);
+    bool complained = false;
 
-    while (!stopping) {
-        hf_refresher_turn(worker->refresher, HF_NEVER);
-        pthread_mutex_lock(&worker->mutex);
-        stopping = is_stopping_locked(worker);
-        pthread_mutex_unlock(&worker->mutex);
+    while (!is_stopping(worker)) {
+        bool led = begin_to_lead(worker), failed = led && !lead(worker);
+        if (led)
+            end_to_lead(worker);
+        if (failed && !complained)
+            hf_log_line(worker->parts.log, HF_ERROR,
+                "the worker cannot start for want of memory or descriptors; all answers stay as "
+                "they are, and it is tried every %d s",
+                PAUSE_S);
+        complained = failed;
+        pause_for(worker, failed ? PAUSE_S : STANDBY_S);
     }
-    pthread_mutex_lock(&worker->mutex);
-    refresher = worker->refresher;
-    worker->refresher = NULL;
-    pthread_mutex_unlock(&worker->mutex);
-    hf_refresher_destroy(refresher);
     return NULL;
 }
 
@@ -77,13 +132,31 @@ static int start_locked(struct hf_worker *worker)
     return error;
 }
 
-void hf_worker_open(struct hf_worker *worker, const struct hf_refresher_parts *parts)
+void hf_worker_open(
+    struct hf_worker *worker, const struct hf_refresher_parts *parts, struct hf_share *share)
 {
     pthread_mutex_lock(&worker->mutex);
     worker->parts = *parts;
+    worker->share = share;
     worker->state = worker->exiting ? HF_WORKER_CLOSED : HF_WORKER_IDLE;
     worker->retry_ms = HF_NEVER;
     pthread_mutex_unlock(&worker->mutex);
+}
+
+/* Wakes the thread, and whoever leads in another process. */
+static void wake_locked(struct hf_worker *worker)
+{
+    if (worker->refresher != NULL)
+        hf_refresher_kick(worker->refresher);
+    if (worker->share != NULL)
+        hf_share_ring(worker->share);
+}
+
+/* Whether it has work: where processes share, they may die while nothing is asked. */
+static bool is_wanted(struct hf_worker *worker)
+{
+    return worker->share == NULL ? hf_rules_ask(&worker->parts.settings->rules)
+                                 : atomic_load(&worker->parts.registry->owner) != 0;
 }
 
 /* What there is to log is logged without the lock. */
@@ -92,9 +165,8 @@ static int kick_locked(struct hf_worker *worker)
     bool refused_before = worker->retry_ms != HF_NEVER;
     int error;
 
-    if (worker->refresher != NULL)
-        hf_refresher_kick(worker->refresher);
-    if (worker->state != HF_WORKER_IDLE || !hf_rules_ask(&worker->parts.settings->rules))
+    wake_locked(worker);
+    if (worker->state != HF_WORKER_IDLE || !is_wanted(worker))
         return 0;
     error = start_locked(worker);
     worker->retry_ms = error == 0 ? HF_NEVER : hf_clock_ms() + PAUSE_S * 1000;
@@ -120,6 +192,7 @@ void hf_worker_kick(struct hf_worker *worker)
 static void close_locked(struct hf_worker *worker)
 {
     worker->state = HF_WORKER_CLOSED;
+    worker->share = NULL;
     pthread_cond_broadcast(&worker->changed);
 }
 
@@ -128,8 +201,7 @@ static void stop_locked(struct hf_worker *worker)
 {
     worker->state = HF_WORKER_STOPPING;
     pthread_cond_broadcast(&worker->changed);
-    if (worker->refresher != NULL)
-        hf_refresher_kick(worker->refresher);
+    wake_locked(worker);
     pthread_mutex_unlock(&worker->mutex);
     pthread_join(worker->thread, NULL);
     pthread_mutex_lock(&worker->mutex);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * worker.h: the thread that drives the refresher. One per process, for all hosts; it starts with
- * the first kick, because hosts daemonise after they have loaded us.
+ * the first kick, because hosts daemonise after they have loaded us. Where processes share the
+ * registry, the workers of all compete for the lease (share.h), and only the one that leads has a
+ * refresher; the others look once a second whether it is theirs.
  *
  *                 kick                     stop
  *     CLOSED --open--> IDLE ------> RUNNING ------> STOPPING --joined--> CLOSED
@@ -31,6 +33,7 @@ struct hf_worker {
     bool exiting;
     _Atomic int64_t
         retry_ms; /* the system refused a thread: kick again then; HF_NEVER: it did not */
+    struct hf_share *share; /* borrowed likewise; NULL: the registry is not shared */
     struct hf_refresher_parts parts; /* what they point to is borrowed from open to stop */
 };
 
@@ -40,8 +43,9 @@ struct hf_worker {
         .retry_ms = HF_NEVER \
     }
 
-/* Allows the worker to start. Only while CLOSED. */
-void hf_worker_open(struct hf_worker *worker, const struct hf_refresher_parts *parts);
+/* Allows the worker to start. Only while CLOSED. share: NULL where the registry is not shared. */
+void hf_worker_open(
+    struct hf_worker *worker, const struct hf_refresher_parts *parts, struct hf_share *share);
 
 /* There is something to do. Starts the thread if it does not run. Any thread; does not wait. Where
  * the system refuses a thread, that is logged once, and it is overdue five seconds later. */

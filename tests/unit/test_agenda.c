@@ -330,8 +330,11 @@ static void test_many_hosts_in_order(void)
         connect_at(&f, name, 0);
     }
     while (take(&f, 0, &job)) {
-        struct hf_completion completion = {
-            .outcome = HF_OUTCOME_OK, .http_status = 200, .document = {.sent = 1}};
+        struct hf_completion completion = {.outcome = HF_OUTCOME_OK,
+            .http_status = 200,
+            .document = {.sent = 1},
+            .etag = "",
+            .message = ""};
         jitter = jitter * 1664525 + 1013904223;
         hf_registry_complete(&f.registry, &job, &completion, 0, jitter);
         requests++;

@@ -245,7 +245,7 @@ static void test_unknown_key(void)
         {"allow_https", "allow_http"}, {"ca_fiel", "ca_file"}, {"default", "defaults"},
         {"overides", "overrides"}, {"request_timout", "request_timeout"}};
     static const char *const far[] = {
-        "", "share", "xyz", "x", "a_word_that_is_longer_than_any_setting_there_is"};
+        "", "region", "xyz", "x", "a_word_that_is_longer_than_any_setting_there_is"};
     char error[1024], part[128];
 
     for (size_t i = 0; i < COUNT(near); i++) {

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * recovery.c: what is done after the death of a process that shared the registry.
+ *
+ *   repair    It held the lock: the tables may be half-changed. What cannot be is the truth from
+ *             which the rest is made anew: the entries that are `bound`, their words, their values
+ *             and facts, the rules, the rows of references.
+ *   bury      Its references are given back: its connection words, then its row.
+ *   lead      It refreshed: its requests in flight have no end any more.
+ *
+ * Each may itself be interrupted by a death, and is then done once more from the beginning.
+ */
+#include "plugin/references.h"
+
+#include <string.h>
+
+/* ---- repair ---- */
+
+static void rebuild_index_locked(struct hf_block *block)
+{
+    uint32_t mask = HF_LOAD(block->index_mask);
+
+    for (uint32_t place = 0; place <= mask; place++)
+        HF_STORE(*hf_index_slot(block, place), 0);
+    for (uint32_t host = 0; host < block->slots_used; host++) {
+        struct hf_host_entry *entry = hf_block_host(block, host);
+        if (HF_LOAD(entry->bound))
+            hf_index_insert_locked(block, entry->hash, host);
+    }
+}
+
+static void rebuild_free_list_locked(struct hf_block *block)
+{
+    block->first_free = 0;
+    block->totals.host_slots = 0;
+    for (uint32_t host = block->slots_used; host-- > 0;) {
+        struct hf_host_entry *entry = hf_block_host(block, host);
+        if (HF_LOAD(entry->bound)) {
+            block->totals.host_slots++;
+        } else {
+            entry->next_free = block->first_free;
+            block->first_free = host + 1;
+        }
+    }
+}
+
+/* A host that is held and allowed is parked only by somebody who was about to find that out. */
+static void unpark_locked(struct hf_block *block, uint32_t host)
+{
+    struct hf_host_entry *entry = hf_block_host(block, host);
+    uint64_t word = HF_LOAD(entry->word);
+
+    if ((word & (HF_HOST_LIVE | HF_HOST_PARKED)) != (HF_HOST_LIVE | HF_HOST_PARKED) ||
+        !entry->allowed || !hf_host_is_held_locked(block, host))
+        return;
+    if (!entry->facts.in_flight)
+        entry->facts.due_ms = hf_schedule_resume(&entry->facts, 0);
+    HF_STORE(entry->word, word & ~HF_HOST_PARKED);
+}
+
+void hf_registry_repair_locked(struct hf_registry *registry)
+{
+    struct hf_block *block = hf_registry_block(registry);
+
+    if (HF_LOAD(block->max_hosts) == 0)
+        return;
+    rebuild_free_list_locked(block);
+    rebuild_index_locked(block);
+    block->heap_count = 0;
+    memset(hf_block_at(block, &block->positions_at), 0, block->slots_used * sizeof(uint32_t));
+    HF_STORE(block->fallback, hf_rules_merge(hf_block_rules(block), 0, 0));
+    for (uint32_t host = 0; host < block->slots_used; host++) {
+        if (!HF_LOAD(hf_block_host(block, host)->bound))
+            continue;
+        unpark_locked(block, host);
+        hf_host_publish_locked(registry, host);
+        hf_host_plan_locked(registry, host);
+    }
+    HF_STORE(block->connections_full, false);
+}
+
+/* ---- bury ---- */
+
+static uint64_t free_words(struct hf_block *block, uint32_t owner)
+{
+    uint32_t capacity = HF_LOAD(block->max_connections);
+    uint64_t freed = 0;
+
+    for (uint32_t index = 0; index < capacity; index++) {
+        uint64_t word = HF_LOAD(block->connections[index]);
+        if ((uint32_t)word != HF_CONN_FREE && (word >> 32 & HF_OWNERS) == owner)
+            freed += hf_connection_free(block, index, word, HF_LOAD(block->base));
+    }
+    return freed;
+}
+
+static void clear_row_locked(struct hf_registry *registry, uint32_t owner, int64_t now)
+{
+    struct hf_block *block = hf_registry_block(registry);
+
+    for (uint32_t host = 0; host < block->slots_used; host++) {
+        if (hf_references_of(block, owner, host) > 0) {
+            HF_STORE(hf_block_host(block, host)->idle_since_ms, now);
+            atomic_store(hf_references_word(block, owner, host), 0);
+            if (HF_LOAD(block->linger_ms) == 0)
+                hf_host_end_life_locked(registry, host);
+        }
+    }
+}
+
+uint64_t hf_registry_bury_locked(struct hf_registry *registry, uint32_t owner, int64_t now)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    uint64_t freed = free_words(block, owner);
+
+    clear_row_locked(registry, owner, now);
+    HF_STORE(block->connections_full, false);
+    return freed;
+}
+
+void hf_registry_count_owner_locked(struct hf_registry *registry, uint32_t owner)
+{
+    struct hf_block *block = hf_registry_block(registry);
+
+    if (block->owners_used <= owner)
+        block->owners_used = owner + 1;
+}
+
+/* ---- lead ---- */
+
+/* Its answer went to nobody. The first time, it is asked again at once; who takes it for granted
+ * that a death is nobody's fault would ask a service at every death in a series of them. */
+static void give_up_locked(struct hf_registry *registry, uint32_t host, int64_t now)
+{
+    struct hf_host_entry *entry = hf_block_host(hf_registry_block(registry), host);
+    struct hf_facts *facts = &entry->facts;
+
+    facts->not_before_ms =
+        entry->lost ? hf_schedule_give_up(facts) : hf_schedule_ask_again(facts, now);
+    facts->due_ms = facts->not_before_ms;
+    entry->lost = true;
+    hf_host_plan_locked(registry, host);
+    facts->in_flight = false;
+}
+
+void hf_registry_lead(struct hf_registry *registry, bool changed, int64_t now)
+{
+    struct hf_block *block;
+
+    hf_registry_lock(registry);
+    block = hf_registry_block(registry);
+    for (uint32_t host = 0; host < block->slots_used; host++) {
+        struct hf_host_entry *entry = hf_block_host(block, host);
+        if (!HF_LOAD(entry->bound))
+            continue;
+        if (changed)
+            entry->etag[0] = '\0';
+        if (entry->facts.in_flight)
+            give_up_locked(registry, host, now);
+    }
+    hf_registry_unlock(registry);
+}
