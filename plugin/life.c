@@ -5,7 +5,6 @@
 
 #define RETRY_MS 5000
 #define LOOK_MS 1000 /* between two looks at the others */
-#define LOOK_AGAIN_MS 100 /* at one who was found dead once */
 
 static void enter_locked(struct hf_life *life, enum hf_life_state state)
 {
@@ -129,7 +128,7 @@ int64_t hf_life_bury_the_dead(struct hf_registry *registry, struct hf_share *sha
             hf_share_free_locked(share, owner, hf_registry_bury_locked(registry, owner, now));
         hf_registry_unlock(registry);
         if (hf_share_state(share, owner) == HF_OWNER_DYING)
-            next = LOOK_AGAIN_MS;
+            next = HF_LIFE_PAUSE_MS;
         else if (next == INT64_MAX)
             next = LOOK_MS;
     }

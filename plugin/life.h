@@ -58,6 +58,9 @@ void hf_life_end(struct hf_life *life);
 /* In a child after a fork: CLOSED. */
 void hf_life_forget(struct hf_life *life);
 
+/* Between the two looks by which an owner is found dead (share.h). */
+#define HF_LIFE_PAUSE_MS 100
+
 /* For whoever leads: looks which owners are dead, and gives back what they held. When to look
  * again, from now; INT64_MAX: there is nobody else. */
 int64_t hf_life_bury_the_dead(struct hf_registry *registry, struct hf_share *share, int64_t now);

@@ -43,23 +43,28 @@ static void set_refresher(struct hf_worker *worker, struct hf_refresher *refresh
 
 /* One turn for all who share the registry. While nothing is in flight it is the bell that is waited
  * for, since only that can be heard from every process; a refresher's own wait is short then. */
-static void turn_for_all(struct hf_worker *worker)
+static void turn_for_all(struct hf_worker *worker, int64_t *look_at)
 {
     uint32_t heard = hf_share_bell(worker->share);
-    int64_t due_ms, look_ms;
+    int64_t now, rest_ms;
 
     hf_refresher_turn(worker->refresher, hf_refresher_is_idle(worker->refresher) ? 0 : POLL_MS);
-    look_ms = hf_life_bury_the_dead(worker->parts.registry, worker->share, hf_clock_ms());
-    if (hf_refresher_is_idle(worker->refresher) && !is_stopping(worker)) {
-        due_ms = hf_refresher_until_due(worker->refresher, look_ms);
-        hf_share_await_bell(worker->share, heard, due_ms);
+    now = hf_clock_ms();
+    rest_ms = *look_at - now;
+    if (rest_ms <= 0) {
+        rest_ms = hf_life_bury_the_dead(worker->parts.registry, worker->share, now);
+        *look_at = rest_ms == HF_NEVER ? now : now + rest_ms; /* whoever comes rings the bell */
     }
+    if (hf_refresher_is_idle(worker->refresher) && !is_stopping(worker))
+        hf_share_await_bell(
+            worker->share, heard, hf_refresher_until_due(worker->refresher, rest_ms));
 }
 
 /* Refreshes until told to stop. False: there was no memory or descriptor for a refresher. */
 static bool lead(struct hf_worker *worker)
 {
     struct hf_refresher *refresher = hf_refresher_create(&worker->parts);
+    int64_t look_at = hf_clock_ms() + HF_LIFE_PAUSE_MS; /* who led before may just have looked */
 
     if (refresher == NULL)
         return false;
@@ -68,7 +73,7 @@ static bool lead(struct hf_worker *worker)
         if (worker->share == NULL)
             hf_refresher_turn(refresher, HF_NEVER);
         else
-            turn_for_all(worker);
+            turn_for_all(worker, &look_at);
     }
     set_refresher(worker, NULL);
     hf_refresher_destroy(refresher);

@@ -23,6 +23,12 @@
 #include "tests/integration/cache_fixture.h"
 
 enum { CHILDREN = 4, HANDLES = 4096 };
+#if defined(__SANITIZE_THREAD__)
+#define NO_LATE_FORKS true
+#else
+#define NO_LATE_FORKS false
+#endif
+
 enum { WITHIN_MS = 2000 }; /* what C91 and C92 allow */
 
 enum order_kind {
