@@ -27,6 +27,10 @@
 #define AGAIN_MS 50
 #define PROBE_MS 10000
 
+#ifndef sigev_notify_thread_id /* named in the manual, but not by every libc */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
 #if defined(__SANITIZE_THREAD__)
 #define TSAN true
 #elif defined(__has_feature)
@@ -81,7 +85,7 @@ static bool start_timer(timer_t *timer, int64_t timeout_ms)
     const struct itimerspec times = {timespec_of_ms(AGAIN_MS), timespec_of_ms(timeout_ms)};
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMAX};
 
-    event._sigev_un._tid = gettid();
+    event.sigev_notify_thread_id = gettid();
     late = 0;
     if (sigaction(SIGRTMAX, &action, NULL) != 0 || timer_create(CLOCK_MONOTONIC, &event, timer))
         return false;
