@@ -58,6 +58,13 @@ static void unpark_locked(struct hf_block *block, uint32_t host)
     HF_STORE(entry->word, word & ~HF_HOST_PARKED);
 }
 
+/* One that was about to begin its first life, or is a record, and would not be looked at. */
+static void plan_record(struct hf_host_entry *entry)
+{
+    if ((HF_LOAD(entry->word) & HF_HOST_LIVE) == 0 && !entry->facts.in_flight)
+        entry->facts.due_ms = hf_schedule_forget(&entry->facts);
+}
+
 void hf_registry_repair_locked(struct hf_registry *registry)
 {
     struct hf_block *block = hf_registry_block(registry);
@@ -73,6 +80,7 @@ void hf_registry_repair_locked(struct hf_registry *registry)
         if (!HF_LOAD(hf_block_host(block, host)->bound))
             continue;
         unpark_locked(block, host);
+        plan_record(hf_block_host(block, host));
         hf_host_publish_locked(registry, host);
         hf_host_plan_locked(registry, host);
     }

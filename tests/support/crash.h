@@ -49,7 +49,7 @@ struct hf_crash {
 
 /* Forks a child that runs prepare and step, and sends it SIGKILL right after the n-th instruction
  * (from 1) of step that changed a byte of the regions. 1: it was killed there; 0: step returned
- * before; -1: it ended in another way or not in time; HF_CRASH_REFUSED: this machine does not let it
+ * before; -1: it ended otherwise, or not in time; HF_CRASH_REFUSED: this machine does not let it
  * be traced. Where negative, error says why (in less than 128 bytes). In any case the child is
  * reaped when this returns. From one thread at a time; takes SIGRTMAX for itself. */
 int hf_crash_at(const struct hf_crash *crash, unsigned n, char *error, size_t error_size);
