@@ -338,6 +338,39 @@ static void put_requests(struct table *table)
     free(text);
 }
 
+static void add_plural(FILE *line, int64_t value, const char *what)
+{
+    if (value != HF_ABSENT)
+        fprintf(line, ", %" PRId64 " %s%s", value, what, value == 1 ? "" : "s");
+}
+
+/* "4 processes, refreshed by process 2 (pid 4711), 1 take-over, 300 references returned" */
+static void put_sharing(struct table *table)
+{
+    const struct hf_status_sharing *sharing = &table->view->sharing;
+    char *text = NULL;
+    size_t size;
+    FILE *line;
+
+    if (sharing->processes == HF_ABSENT)
+        return;
+    line = open_memstream(&text, &size);
+    fprintf(line, "%" PRId64 " process%s", sharing->processes, sharing->processes == 1 ? "" : "es");
+    if (sharing->refresher > 0)
+        fprintf(line, ", refreshed by process %" PRId64, sharing->refresher);
+    else if (sharing->refresher == 0)
+        fputs(", refreshed by none", line);
+    if (sharing->refresher > 0 && sharing->refresher_pid > 0)
+        fprintf(line, " (pid %" PRId64 ")", sharing->refresher_pid);
+    add_plural(line, sharing->take_overs, "take-over");
+    add_plural(line, sharing->returned_references, "reference");
+    if (sharing->returned_references != HF_ABSENT)
+        fputs(" returned", line);
+    fclose(line);
+    put_text(table, text);
+    free(text);
+}
+
 /* Lines that a host takes. */
 static int64_t height_of(const struct hf_status_host *host)
 {
@@ -348,7 +381,8 @@ static int64_t height_of(const struct hf_status_host *host)
 static size_t count_shown(const struct table *table)
 {
     const struct hf_status_view *view = table->view;
-    int64_t room = table->style->lines - 4 - view->disabled, needed = 0;
+    bool shared = view->sharing.processes != HF_ABSENT;
+    int64_t room = table->style->lines - 4 - view->disabled - shared, needed = 0;
     size_t shown = 0;
 
     for (size_t i = 0; i < view->host_count; i++)
@@ -387,6 +421,7 @@ char *hf_status_table(const struct hf_status_view *view, const struct hf_table_s
     put_text(&table, "");
     put_connections(&table);
     put_requests(&table);
+    put_sharing(&table);
     fclose(table.out);
     if (style->lines > 0)
         cut_lines(text, style->lines);

@@ -154,6 +154,19 @@ static void read_hosts(struct hf_status_view *view, struct json_object *hosts)
     qsort(view->hosts, view->host_count, sizeof(*view->hosts), compare);
 }
 
+static struct hf_status_sharing sharing_of(struct json_object *object)
+{
+    struct json_object *sharing = member(object, "sharing", json_type_object);
+
+    return (struct hf_status_sharing){
+        .processes = number_of(sharing, "processes"),
+        .refresher = number_of(sharing, "refresher"),
+        .refresher_pid = number_of(sharing, "refresher_pid"),
+        .take_overs = number_of(sharing, "take_overs"),
+        .returned_references = number_of(sharing, "returned_references"),
+    };
+}
+
 struct hf_status_view *hf_status_view_read(const char *text)
 {
     struct json_object *object = json_tokener_parse(text), *enabled;
@@ -172,6 +185,7 @@ struct hf_status_view *hf_status_view_read(const char *text)
         view->not_modified = number_of(object, "not_modified");
         view->rejected_for = counts_of(object, "rejected_for");
         view->requests_by_outcome = counts_of(object, "requests_by_outcome");
+        view->sharing = sharing_of(object);
         read_hosts(view, member(object, "hosts", json_type_array));
     }
     json_object_put(object);

@@ -41,6 +41,13 @@ struct hf_status_host {
     int64_t flags_on, flag_count; /* HF_ABSENT: the host has no flags member */
 };
 
+/* What processes that share one cache have in common. */
+struct hf_status_sharing {
+    int64_t processes; /* attached; HF_ABSENT also where nothing is shared */
+    int64_t refresher, refresher_pid; /* 0: nobody at the moment */
+    int64_t take_overs, returned_references;
+};
+
 struct hf_status_view {
     char *version;
     bool disabled; /* "enabled" is false */
@@ -49,6 +56,7 @@ struct hf_status_view {
     size_t host_count;
     int64_t connections, max_connections, max_hosts, rejected, evictions, not_modified;
     struct hf_status_counts rejected_for, requests_by_outcome;
+    struct hf_status_sharing sharing;
 };
 
 /* For the caller to release. NULL: the text is no JSON object. */
