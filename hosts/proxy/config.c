@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "hosts/proxy/config_keys.h"
 #include "hosts/proxy/ini.h"
@@ -239,6 +240,27 @@ const struct hf_config_upstream *hf_config_find(const struct hf_config *config, 
         if (strcmp(config->upstreams[i].name, name) == 0)
             return &config->upstreams[i];
     return NULL;
+}
+
+/* As the plugin reads a switch. */
+static bool is_on(const char *value)
+{
+    static const char *const words[] = {"on", "true", "yes", "1"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasecmp(value, words[i]) == 0)
+            return true;
+    return false;
+}
+
+bool hf_config_shares(const struct hf_config *config)
+{
+    const struct hf_config_plugin *plugin = &config->plugin;
+
+    for (size_t i = 0; i < plugin->setting_count; i++)
+        if (strcmp(plugin->settings[i].key, "share") == 0)
+            return is_on(plugin->settings[i].value);
+    return false;
 }
 
 static bool same_text(const char *one, const char *other)

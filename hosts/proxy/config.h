@@ -33,7 +33,7 @@ struct hf_config_upstream {
     char *host; /* whose flags apply: passed to the plugin */
     char *org_id; /* NULL: none */
     char *telemetry_flag; /* NULL: that of [proxy] */
-    int64_t pool_size; /* upstream connections kept open, over all loops */
+    int64_t pool_size; /* upstream connections kept open, over all loops of all processes */
     uint32_t flag; /* the position of telemetry_flag; set by hf_flags_resolve */
 };
 
@@ -50,7 +50,8 @@ struct hf_config {
     atomic_uint references;
     char *path;
     /* [proxy] */
-    int64_t threads;
+    int64_t processes; /* 1: no workers beside the program itself */
+    int64_t threads; /* of each process */
     int64_t log_level; /* HF_LOG_ */
     char *telemetry; /* a path, "-" (stdout) or "stderr" */
     char *telemetry_flag; /* NULL: the plugin's first flag */
@@ -74,6 +75,9 @@ struct hf_config *hf_config_acquire(struct hf_config *config);
 
 /* Frees the snapshot with its last reference. NULL is fine. */
 void hf_config_release(struct hf_config *config);
+
+/* Whether the plugin's section says that processes share what it knows. */
+bool hf_config_shares(const struct hf_config *config);
 
 /* The upstream of that name, or NULL. */
 const struct hf_config_upstream *hf_config_find(const struct hf_config *config, const char *name);

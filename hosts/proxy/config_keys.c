@@ -30,9 +30,11 @@ struct key {
 #define UPSTREAM(member) HF_SECTION_UPSTREAM, #member
 #define IN_UPSTREAM(member) offsetof(struct hf_config_upstream, member)
 
-enum { DAY_MS = 24 * 60 * 60 * 1000, MAX_POOL_SIZE = 10000, MAX_THREADS = 64 };
+enum { DAY_MS = 24 * 60 * 60 * 1000, MAX_POOL_SIZE = 10000, MAX_PROCESSES = 64, MAX_THREADS = 64 };
 
 static const struct key keys[] = {
+    {PROXY(processes), INTEGER, IN_PROXY(processes), 1, MAX_PROCESSES, 1,
+        "a whole number from 1 to 64"},
     {PROXY(threads), INTEGER, IN_PROXY(threads), 1, MAX_THREADS, 4, "a whole number from 1 to 64"},
     {PROXY(log_level), LEVEL, IN_PROXY(log_level), 0, 0, HF_LOG_INFO,
         "error, warning, info or debug"},

@@ -32,7 +32,7 @@ struct hf_listener {
     void *ctx;
 };
 
-static int bind_and_listen(const struct hf_config_upstream *upstream)
+static int bind_and_listen(const struct hf_config_upstream *upstream, bool shared)
 {
     const struct sockaddr *address = (const struct sockaddr *)&upstream->listen.socket;
     socklen_t length =
@@ -41,6 +41,7 @@ static int bind_and_listen(const struct hf_config_upstream *upstream)
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+        (!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
         bind(fd, address, length) == 0 && listen(fd, SOMAXCONN) == 0)
         return fd;
     on = errno;
@@ -50,16 +51,14 @@ static int bind_and_listen(const struct hf_config_upstream *upstream)
     return -1;
 }
 
-/* With the port that port 0 became. */
-static void log_address(
-    const struct hf_listener *listener, const struct hf_config_upstream *upstream)
+void hf_listener_log(int level, const struct hf_config_upstream *upstream, int fd)
 {
     struct sockaddr_storage bound = {0};
     socklen_t length = sizeof(bound);
     bool v6 = upstream->listen.socket.ss_family == AF_INET6;
 
-    getsockname(listener->fd, (struct sockaddr *)&bound, &length);
-    hf_log(HF_LOG_INFO, "listening on %s%s%s:%u for upstream `%s` at %s", v6 ? "[" : "",
+    getsockname(fd, (struct sockaddr *)&bound, &length);
+    hf_log(level, "listening on %s%s%s:%u for upstream `%s` at %s", v6 ? "[" : "",
         upstream->listen.host, v6 ? "]" : "",
         ntohs(v6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
                  : ((struct sockaddr_in *)&bound)->sin_port),
@@ -67,10 +66,10 @@ static void log_address(
 }
 
 struct hf_listener *hf_listener_open(
-    const struct hf_config_upstream *upstream, char *error, size_t error_size)
+    const struct hf_config_upstream *upstream, bool shared, char *error, size_t error_size)
 {
     struct hf_listener *listener;
-    int fd = bind_and_listen(upstream);
+    int fd = bind_and_listen(upstream, shared);
 
     if (fd < 0) {
         snprintf(error, error_size, "cannot listen on %s for upstream `%s`: %s",
@@ -81,7 +80,7 @@ struct hf_listener *hf_listener_open(
     listener->fd = fd;
     listener->text = hf_memory_copy(upstream->listen_text);
     listener->upstream = hf_memory_copy(upstream->name);
-    log_address(listener, upstream);
+    hf_listener_log(shared ? HF_LOG_DEBUG : HF_LOG_INFO, upstream, fd);
     return listener;
 }
 

@@ -18,9 +18,13 @@ struct hf_listener;
 /* Gets an accepted client's descriptor to own, and the position that hf_listener_route set. */
 typedef void hf_listener_client(void *ctx, size_t upstream, int fd);
 
-/* Binds and listens; nothing is accepted yet. NULL: see the sentence in error. */
-struct hf_listener *hf_listener_open(const struct hf_config_upstream *upstream, char *error,
-    size_t error_size) __attribute__((warn_unused_result));
+/* Binds and listens; nothing is accepted yet. shared: workers have a listener each, and their master
+ * has claimed the address (claims.h). NULL: see the sentence in error. */
+struct hf_listener *hf_listener_open(const struct hf_config_upstream *upstream, bool shared,
+    char *error, size_t error_size) __attribute__((warn_unused_result));
+
+/* Logs the address of a bound socket, with the port that port 0 became. */
+void hf_listener_log(int level, const struct hf_config_upstream *upstream, int fd);
 
 /* Begins to accept; nothing happens when it does already. 0 or a negative UV_E value. */
 int hf_listener_start(struct hf_listener *listener, uv_loop_t *loop, hf_listener_client *client,

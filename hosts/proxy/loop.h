@@ -12,7 +12,9 @@
  *
  * One thread accepts for all, rather than each loop with SO_REUSEPORT: the clients are spread
  * evenly, a second proxy on the same address is an error instead of a silent partner, and closing
- * the listener loses no connection that another queue had taken.
+ * the listener loses no connection that another queue had taken. Several processes (master.h) have
+ * no such choice: there the kernel spreads the clients, less evenly, and claims.h refuses a second
+ * proxy.
  *
  * Shared between threads: the mailbox (its lock), configuration snapshots (immutable, counted), the
  * log and telemetry (locked inside), the plugin (which is made for it). Nothing else.
@@ -38,7 +40,7 @@ struct hf_session;
 
 struct hf_loop {
     /* Set at the start, then constant. */
-    int index, count; /* this is loop `index` of `count` */
+    int index, count; /* this is loop `index` of `count`, over all processes */
     pthread_t thread;
     uv_async_t *ended; /* the main loop's: poked when this loop has nothing left */
 

@@ -15,6 +15,7 @@
  *     session.c    where the flag is read, at the end of a client's session
  *     proxy.c      init, reload and fini in the life of the program
  *     loop.h       which thread owns what
+ *     master.h     several processes, with workers.[ch] and claims.[ch]
  *     pool.c relay.c listener.c telemetry.c status.c ration.c    the rest of the proxy
  *     config.c config_keys.c ini.c value.c nearest.c    its configuration file
  *
@@ -44,6 +45,7 @@
 #include "hosts/proxy/config.h"
 #include "hosts/proxy/flags.h"
 #include "hosts/proxy/log.h"
+#include "hosts/proxy/master.h"
 #include "hosts/proxy/options.h"
 #include "hosts/proxy/proxy.h"
 
@@ -68,7 +70,8 @@ static const char help[] =
     "The file (INI; durations have units: ms, s, min, h):\n"
     "\n"
     "  [proxy]\n"
-    "  threads = 4               ; loop threads, 1 to 64\n"
+    "  processes = 1             ; 1 to 64; above 1: a master and so many workers\n"
+    "  threads = 4               ; loop threads of each process, 1 to 64\n"
     "  log_level = info          ; error, warning, info, debug; the log goes to stderr\n"
     "  telemetry = -             ; where telemetry lines go: a file, - (stdout), stderr\n"
     "  telemetry_flag = NAME     ; the flag that switches them; default: the plugin's first\n"
@@ -129,14 +132,27 @@ static void log_problem(void *ctx, const char *sentence)
     hf_log(HF_LOG_ERROR, "%s", sentence);
 }
 
+/* Several processes are worth a word where each has a cache of its own. */
+static void warn_of_processes(const struct hf_config *config)
+{
+    if (config->processes > 1 && config->plugin.name && !hf_config_shares(config))
+        hf_log(HF_LOG_WARNING,
+            "processes = %lld and no `share = on` in section [plugin:%s]: each process asks the "
+            "flag services for itself, so each is asked %lld times, and the status socket shows "
+            "nothing of it; set `share = on` there",
+            (long long)config->processes, config->plugin.name, (long long)config->processes);
+}
+
 /* Starts the plugin that the file names. false: impossible, as `report` was told. */
 static bool start_plugin(struct hf_config *config, hf_config_report *report)
 {
     char error[ERROR_SIZE] = "", sentence[ERROR_SIZE + 256];
 
     if (hf_flags_load(config, error, sizeof(error)) == HF_OK) {
-        if (hf_flags_resolve(config, error, sizeof(error)) == HF_OK)
+        if (hf_flags_resolve(config, error, sizeof(error)) == HF_OK) {
+            warn_of_processes(config);
             return true;
+        }
         hf_flags_unload();
     }
     snprintf(sentence, sizeof(sentence), "%.200s: %s", config->path, error);
@@ -183,7 +199,7 @@ static int run(const char *path)
         return 1;
     }
     raise_descriptor_limit();
-    status = hf_proxy_run(config);
+    status = config->processes > 1 ? hf_master_run(config) : hf_proxy_run(config, NULL);
     hf_flags_unload();
     hf_log(HF_LOG_INFO, "ended with status %d", status);
     return status;

@@ -8,6 +8,7 @@
  */
 #include "hosts/proxy/proxy.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ static struct {
     size_t listener_count;
     struct hf_loop *loops;
     size_t loop_count, next_loop;
+    const struct hf_proxy_worker *worker; /* NULL: this is no worker */
 } proxy;
 
 static void on_client(void *ctx, size_t upstream, int fd)
@@ -87,7 +89,7 @@ static struct hf_listener **open_listeners(
     for (size_t i = 0; i < config->upstream_count; i++) {
         listeners[i] = find_listener(&config->upstreams[i]);
         if (!listeners[i])
-            listeners[i] = hf_listener_open(&config->upstreams[i], error, error_size);
+            listeners[i] = hf_listener_open(&config->upstreams[i], proxy.worker, error, error_size);
         if (!listeners[i]) {
             close_listeners(listeners, i, proxy.listeners, proxy.listener_count);
             return NULL;
@@ -118,11 +120,14 @@ static void apply(struct hf_config *config, struct hf_listener **listeners)
     }
 }
 
-static void report_restarts(const struct hf_config *old, const struct hf_config *config)
+void hf_proxy_report_restarts(const struct hf_config *old, const struct hf_config *config)
 {
     const char *before = old->status_socket ? old->status_socket : "";
     const char *now = config->status_socket ? config->status_socket : "";
 
+    if (old->processes != config->processes)
+        hf_log(HF_LOG_WARNING, "processes = %lld needs a restart; it stays %lld",
+            (long long)config->processes, (long long)old->processes);
     if (old->threads != config->threads)
         hf_log(HF_LOG_WARNING, "threads = %lld needs a restart; %lld threads go on",
             (long long)config->threads, (long long)old->threads);
@@ -149,7 +154,8 @@ static int reload(struct hf_config *config, char *error, size_t error_size)
         result = hf_flags_reload(proxy.config, config, error, error_size);
     if (result == HF_OK) {
         hf_telemetry_use(telemetry);
-        report_restarts(proxy.config, config);
+        if (!proxy.worker) /* the master has said so for all */
+            hf_proxy_report_restarts(proxy.config, config);
         apply(config, listeners);
         return HF_OK;
     }
@@ -191,8 +197,7 @@ static void give_up(void)
     hf_log(HF_LOG_WARNING, "a thread still waits for the name server; ending without it");
     hf_telemetry_stop();
     hf_flags_unload();
-    if (proxy.config->status_socket)
-        unlink(proxy.config->status_socket);
+    hf_status_unlink();
     _exit(0);
 }
 
@@ -227,11 +232,12 @@ static void drain(void)
 
 static void on_end(uv_signal_t *handle, int number)
 {
+    bool again = proxy.phase != RUNNING;
+
     (void)handle;
-    (void)number;
-    if (proxy.phase == RUNNING) {
+    if (!again)
         drain();
-    } else if (proxy.phase == DRAINING) {
+    if (proxy.phase == DRAINING && (proxy.worker ? number == SIGINT : again)) {
         end_sessions("second signal");
         uv_timer_start(&proxy.deadline, on_deadline, GIVE_UP_MS, 0);
     }
@@ -280,18 +286,22 @@ static int prepare(
         return HF_E_SYSTEM;
     *listeners = open_listeners(config, error, error_size);
     if (*listeners &&
-        (!config->status_socket ||
-            hf_status_open(&proxy.uv, config->status_socket, error, error_size) == HF_OK))
+        hf_status_bind(proxy.worker ? NULL : config->status_socket, error, error_size) == HF_OK &&
+        hf_status_serve(&proxy.uv, error, error_size) == HF_OK)
         return hf_telemetry_start(telemetry, error, error_size);
     close(telemetry);
     return HF_E_SYSTEM;
 }
 
+/* The loops of all workers are counted through, so that pool_size is divided among all of them. */
 static int start_loops(const struct hf_config *config, char *error, size_t error_size)
 {
+    int first = proxy.worker ? (proxy.worker->number - 1) * (int)config->threads : 0;
+    int count = (int)(proxy.worker ? config->processes * config->threads : config->threads);
+
     proxy.loops = hf_memory_new((size_t)config->threads * sizeof(*proxy.loops));
     for (int i = 0; i < config->threads; i++) {
-        int status = hf_loop_start(&proxy.loops[i], i, (int)config->threads, &proxy.loop_ended);
+        int status = hf_loop_start(&proxy.loops[i], first + i, count, &proxy.loop_ended);
 
         if (status != 0) {
             snprintf(error, error_size, "cannot start loop thread %d: %s", i, uv_strerror(status));
@@ -322,21 +332,39 @@ static void abandon(struct hf_config *config, struct hf_listener **listeners)
     proxy.config = config;
 }
 
-int hf_proxy_run(struct hf_config *config)
+/* To whoever waits for it: now there are clients. */
+static void report_running(const struct hf_config *config)
+{
+    if (!proxy.worker) {
+        hf_log(HF_LOG_INFO,
+            "hostflags-host %s is running: %zu upstream(s), %zu thread(s), plugin: %s", HF_VERSION,
+            config->upstream_count, proxy.loop_count,
+            config->plugin.name ? config->plugin.library : "none");
+        return;
+    }
+    hf_log(HF_LOG_INFO, "worker %d accepts clients", proxy.worker->number);
+    if (proxy.worker->ready_fd < 0)
+        return;
+    if (write(proxy.worker->ready_fd, "", 1) < 0)
+        hf_log(HF_LOG_WARNING, "cannot tell the master: %s", strerror(errno));
+    close(proxy.worker->ready_fd);
+}
+
+int hf_proxy_run(struct hf_config *config, const struct hf_proxy_worker *worker)
 {
     char error[ERROR_SIZE] = "";
     struct hf_listener **listeners = NULL;
     bool started;
 
+    proxy.worker = worker;
     start_handles();
+    if (worker)
+        pthread_sigmask(SIG_SETMASK, &worker->mask, NULL);
     started = prepare(config, &listeners, error, sizeof(error)) == HF_OK &&
         start_loops(config, error, sizeof(error)) == HF_OK;
     if (started) {
         apply(config, listeners);
-        hf_log(HF_LOG_INFO,
-            "hostflags-host %s is running: %zu upstream(s), %zu thread(s), plugin: %s", HF_VERSION,
-            config->upstream_count, proxy.loop_count,
-            config->plugin.name ? config->plugin.library : "none");
+        report_running(config);
     } else {
         hf_log(HF_LOG_ERROR, "%s", error);
         abandon(config, listeners);

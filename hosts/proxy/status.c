@@ -38,7 +38,9 @@ struct answer {
 };
 
 static uv_pipe_t server;
-static bool is_open;
+static int bound_fd; /* of server, once it is served */
+static char *bound_path; /* NULL: there is no socket */
+static bool is_served;
 static struct answer *answers; /* a list of those that are not complete, the oldest first */
 static int open_answers; /* of these, not being closed; at most MAX_ANSWERS */
 static uv_timer_t overdue; /* active while there are answers: when the oldest is to be read */
@@ -235,44 +237,87 @@ static int make_room(const char *path, char *error, size_t error_size)
 
 /* The socket gets its mode as it is created: no client can be earlier than a chmod. There is no
  * other thread yet that the mask could matter to. */
-static int bind_for_group(const char *path)
+static int bind_for_group(int fd, const char *path)
 {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
     mode_t mask = umask(NO_OTHERS_MASK);
-    int status = uv_pipe_bind(&server, path);
+    int result;
 
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    result = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(mask);
-    return status;
+    return result;
 }
 
-int hf_status_open(uv_loop_t *loop, const char *path, char *error, size_t error_size)
+int hf_status_bind(const char *path, char *error, size_t error_size)
+{
+    int fd;
+
+    if (!path)
+        return HF_OK;
+    if (make_room(path, error, error_size) != HF_OK)
+        return HF_E_SYSTEM;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind_for_group(fd, path) == 0) {
+        bound_fd = fd;
+        bound_path = hf_memory_copy(path);
+        if (listen(fd, BACKLOG) == 0)
+            return HF_OK;
+    }
+    snprintf(error, error_size, "cannot listen on status_socket = %s: %s", path, strerror(errno));
+    if (bound_path)
+        hf_status_close();
+    else if (fd >= 0)
+        close(fd);
+    return HF_E_SYSTEM;
+}
+
+int hf_status_serve(uv_loop_t *loop, char *error, size_t error_size)
 {
     int status;
 
-    if (make_room(path, error, error_size) != HF_OK)
-        return HF_E_SYSTEM;
+    if (!bound_path)
+        return HF_OK;
     uv_pipe_init(loop, &server, 0);
     uv_timer_init(loop, &overdue);
-    is_open = true;
-    status = bind_for_group(path);
+    status = uv_pipe_open(&server, bound_fd);
+    is_served = true;
     if (status == 0)
         status = uv_listen((uv_stream_t *)&server, BACKLOG, on_connection);
     if (status == 0)
         return HF_OK;
     snprintf(
-        error, error_size, "cannot listen on status_socket = %s: %s", path, uv_strerror(status));
-    hf_status_close();
+        error, error_size, "cannot serve status_socket = %s: %s", bound_path, uv_strerror(status));
     return HF_E_SYSTEM;
 }
 
-void hf_status_close(void)
+void hf_status_leave(void)
 {
     struct answer *answer;
 
-    if (!is_open)
+    if (!bound_path)
         return;
-    is_open = false;
+    free(bound_path);
+    bound_path = NULL;
+    if (!is_served) {
+        close(bound_fd);
+        return;
+    }
+    is_served = false;
     uv_close((uv_handle_t *)&server, NULL);
     uv_close((uv_handle_t *)&overdue, NULL);
     for (answer = answers; answer; answer = answer->next)
         end(answer);
+}
+
+void hf_status_close(void)
+{
+    hf_status_unlink();
+    hf_status_leave();
+}
+
+void hf_status_unlink(void)
+{
+    if (bound_path)
+        unlink(bound_path);
 }

@@ -14,7 +14,7 @@
  * proxy's user and group may connect. To let somebody else in, make the socket in a directory whose
  * set-group-ID bit gives it another group.
  *
- * Main thread.
+ * Main thread. With several processes it is the master that answers.
  */
 #ifndef HOSTFLAGS_PROXY_STATUS_H
 #define HOSTFLAGS_PROXY_STATUS_H
@@ -22,13 +22,24 @@
 #include <stddef.h>
 #include <uv.h>
 
-/* Listens on `path`. A socket there that nobody answers is replaced; one that somebody answers, and
- * anything that is no socket, is an error. HF_E_SYSTEM with a sentence in error. */
-int hf_status_open(uv_loop_t *loop, const char *path, char *error, size_t error_size)
+/* Listens on `path`; clients wait. A socket there that nobody answers is replaced; one that somebody
+ * answers, and anything that is no socket, is an error. NULL: there is to be none. HF_OK, or
+ * HF_E_SYSTEM with a sentence in error. */
+int hf_status_bind(const char *path, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
-/* Closes it, with answers that are not complete, and removes the path; the loop has to run once
- * more. Does nothing when it is not open. */
+/* Begins to answer, where there is a socket. HF_OK, or HF_E_SYSTEM with a sentence in error. */
+int hf_status_serve(uv_loop_t *loop, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+/* Closes it, with answers that are not complete, and removes the path; where it was served, the
+ * loop has to run once more. Does nothing when there is no socket. */
 void hf_status_close(void);
+
+/* The same in a forked child, whose parent goes on: the path stays. */
+void hf_status_leave(void);
+
+/* Removes the path only: for a process that ends without its loop. */
+void hf_status_unlink(void);
 
 #endif
