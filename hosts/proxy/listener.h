@@ -18,8 +18,8 @@ struct hf_listener;
 /* Gets an accepted client's descriptor to own, and the position that hf_listener_route set. */
 typedef void hf_listener_client(void *ctx, size_t upstream, int fd);
 
-/* Binds and listens; nothing is accepted yet. shared: workers have a listener each, and their master
- * has claimed the address (claims.h). NULL: see the sentence in error. */
+/* Binds and listens; nothing is accepted yet. shared: workers have a listener each, and their
+ * master has claimed the address (claims.h). NULL: see the sentence in error. */
 struct hf_listener *hf_listener_open(const struct hf_config_upstream *upstream, bool shared,
     char *error, size_t error_size) __attribute__((warn_unused_result));
 

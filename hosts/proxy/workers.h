@@ -4,8 +4,8 @@
  * ends, and says when one may be started again: not sooner than a second after its latest start, so
  * that a worker that dies at once does not keep the machine busy.
  *
- * A worker is in a process group of its own: what a terminal sends to the program goes to the master
- * alone, which passes it on. It gets SIGTERM when the master dies. From its fork on its signals are
+ * A worker is in a process group of its own: what a terminal sends to the program goes to the
+ * master alone, which passes it on. It gets SIGTERM when the master dies. From its fork on its signals are
  * held back, for it to let in when it understands them.
  *
  * The master's thread; no loop.

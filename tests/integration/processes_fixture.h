@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * processes_fixture.h: a proxy with four workers, for the tests of `processes`: who they are, by the
- * master's log, and clients that all of them serve. Main thread.
+ * processes_fixture.h: a proxy with four workers, for the tests of `processes`: who they are, by
+ * the master's log, and clients that all of them serve. Main thread.
  */
 #ifndef HOSTFLAGS_TESTS_INTEGRATION_PROCESSES_FIXTURE_H
 #define HOSTFLAGS_TESTS_INTEGRATION_PROCESSES_FIXTURE_H
