@@ -5,8 +5,8 @@
  * Kept open: `pool_size` of the configuration, divided among the loops of all processes, the first
  * ones getting one more where it does not divide. A client takes the youngest idle connection, or
  * has a new one opened when none is idle. Nobody uses a connection twice: this proxy moves bytes
- * and knows no protocol, so it cannot know what state a client left behind. When the client goes the
- * connection is closed, and the pool opens another one if it has fewer members than it should;
+ * and knows no protocol, so it cannot know what state a client left behind. When the client goes
+ * the connection is closed, and the pool opens another one if it has fewer members than it should;
  * members are all that are idle, being opened or in use (as PgBouncer counts for its
  * min_pool_size).
  *

@@ -24,8 +24,8 @@ struct hf_proxy_worker {
  * config over. Returns the exit status: 0, or 1 when it could not start, as the log says.
  *
  * worker: NULL, or this process is one of several. Then it shares its addresses with the others,
- * has no status socket, and gets its signals from the master: SIGTERM drains and SIGINT does not wait,
- * each however often it comes. */
+ * has no status socket, and gets its signals from the master: SIGTERM drains and SIGINT does not
+ * wait, each however often it comes. */
 int hf_proxy_run(struct hf_config *config, const struct hf_proxy_worker *worker);
 
 /* Logs what a new configuration cannot change in a running program. */

@@ -23,8 +23,8 @@
 #include <uv.h>
 
 /* Listens on `path`; clients wait. A socket there that nobody answers is replaced; one that
- * somebody answers, and anything that is no socket, is an error. NULL: there is to be none. HF_OK, or
- * HF_E_SYSTEM with a sentence in error. */
+ * somebody answers, and anything that is no socket, is an error. NULL: there is to be none. HF_OK,
+ * or HF_E_SYSTEM with a sentence in error. */
 int hf_status_bind(const char *path, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 

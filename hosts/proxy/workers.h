@@ -5,8 +5,8 @@
  * that a worker that dies at once does not keep the machine busy.
  *
  * A worker is in a process group of its own: what a terminal sends to the program goes to the
- * master alone, which passes it on. It gets SIGTERM when the master dies. From its fork on its signals are
- * held back, for it to let in when it understands them.
+ * master alone, which passes it on. It gets SIGTERM when the master dies. From its fork on its
+ * signals are held back, for it to let in when it understands them.
  *
  * The master's thread; no loop.
  */

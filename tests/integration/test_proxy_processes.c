@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * test_proxy_processes.c: `processes` above 1: who serves, who answers, reload, bad values, a
- * second program at the same address, and one cache for all with the real plugin. How workers and their
- * master end: test_proxy_workers.c.
+ * second program at the same address, and one cache for all with the real plugin. How workers and
+ * their master end: test_proxy_workers.c.
  */
 #include "tests/integration/processes_fixture.h"
 
