@@ -250,9 +250,9 @@ bool hf_connection_host(struct hf_block *block, hf_handle handle, uint32_t *host
 }
 
 /* A handle belongs to the process that made it. */
-static bool is_own(struct hf_registry *registry, struct hf_block *block, hf_handle handle)
+static bool is_owners(struct hf_block *block, hf_handle handle, uint32_t owner)
 {
-    return ((uint32_t)(handle >> 32) & (HF_LOAD(block->owners) - 1)) == HF_LOAD(registry->owner);
+    return ((uint32_t)(handle >> 32) & (HF_LOAD(block->owners) - 1)) == owner;
 }
 
 bool hf_registry_release(struct hf_registry *registry, hf_handle handle, int64_t now)
@@ -261,7 +261,9 @@ bool hf_registry_release(struct hf_registry *registry, hf_handle handle, int64_t
     struct pin pin = {.owner = HF_LOAD(registry->owner), .base = HF_LOAD(block->base)};
     uint64_t word;
 
-    while ((word = connection_word(block, handle)) != 0 && is_own(registry, block, handle)) {
+    if (!is_owners(block, handle, pin.owner))
+        return false;
+    while ((word = connection_word(block, handle)) != 0) {
         pin.host = word & HF_CONN_HOST_MASK;
         if (give_back(block, (uint32_t)handle - 1, word, pin.base)) {
             host_unpin(registry, &pin, now);
