@@ -6,6 +6,7 @@
 #   make demo       the whole thing at work, in under a minute
 #   make install    PREFIX=/usr/local, DESTDIR=; make uninstall
 #   make test       every test (SANITIZE=asan or tsan: the same under that sanitizer)
+#   make test-stress  1,000 random kills of processes that share a cache, in a few minutes (HF_STRESS_KILLS, HF_SEED)
 #   make lint       format, layers, both compilers, cppcheck, generated docs
 #
 # Objects go to build/ (build/asan, build/tsan under a sanitizer). Each file under tests/unit,
@@ -45,6 +46,7 @@ HOST_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard hosts/proxy/*.c)) $(LOADER_OBJS)
 SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
 UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 INTEGRATION_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/test_*.c tests/contract/test_*.c))
+STRESS_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/stress/test_*.c))
 # Programs that tests start, and plugins that tests load: one source file each.
 TEST_HELPERS := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/run_*.c tests/contract/run_*.c))
 TEST_PLUGINS := $(patsubst %.c,$(B)/%.so,$(wildcard tests/contract/plugin_*.c))
@@ -81,7 +83,7 @@ $(UNIT_TESTS): $(B)/%: $(B)/%.o $(PLUGIN_OBJS) $(B)/tests/support/libsupport.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(PLUGIN_LIBS) $(TEST_LIBS)
 
-$(INTEGRATION_TESTS) $(TEST_HELPERS): $(B)/%: $(B)/%.o $(LOADER_OBJS) $(B)/tests/support/libsupport.a
+$(INTEGRATION_TESTS) $(STRESS_TESTS) $(TEST_HELPERS): $(B)/%: $(B)/%.o $(LOADER_OBJS) $(B)/tests/support/libsupport.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
@@ -102,7 +104,7 @@ $(DEMO): $(patsubst %.c,$(B)/%.o,$(wildcard tests/demo/*.c)) $(B)/tests/support/
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO)
+tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(STRESS_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO)
 
 # ---- installing: PREFIX, DESTDIR and the directories below may be set: make install libdir=... ----
 
@@ -192,6 +194,12 @@ test-asan:
 .PHONY: test-tsan
 test-tsan:
 	@$(MAKE) --no-print-directory test SANITIZE=tsan
+
+.PHONY: test-stress
+test-stress:
+	@.ci/deps build test
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(STRESS_TESTS)
+	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(STRESS_TESTS)
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
