@@ -145,10 +145,10 @@ void hf_claims_keep(const struct hf_config *config)
 {
     struct claim *held, *next;
 
-    DL_FOREACH_SAFE(claims, held, next)
-    {
+    for (held = claims; held; held = next) {
         bool stays = false;
 
+        next = held->next;
         for (size_t i = 0; config && i < config->upstream_count; i++)
             stays = stays || fits(held, &config->upstreams[i]);
         if (!stays)
