@@ -82,6 +82,7 @@ bool cache_view_read(const char *path, struct cache_view *view)
     char *text = read_all(path);
     struct json_object *status = text == NULL ? NULL : json_tokener_parse(text);
     struct json_object *hosts = json_object_object_get(status, "hosts");
+    struct json_object *sharing = json_object_object_get(status, "sharing");
 
     memset(view, 0, sizeof(*view));
     if (json_object_is_type(hosts, json_type_array)) {
@@ -91,6 +92,10 @@ bool cache_view_read(const char *path, struct cache_view *view)
             view->references += row->references;
         }
     }
+    view->processes = int_of(sharing, "processes");
+    view->refresher_pid = int_of(sharing, "refresher_pid");
+    view->take_overs = int_of(sharing, "take_overs");
+    view->returned = int_of(sharing, "returned_references");
     qsort(view->rows, (size_t)view->count, sizeof(view->rows[0]), by_host);
     free(text);
     bool understood = hosts != NULL;

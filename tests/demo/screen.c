@@ -91,6 +91,16 @@ static void draw_row(struct screen *screen, const struct cache_row *row)
     end_line(screen);
 }
 
+static void draw_sharing(struct screen *screen, const struct cache_view *view)
+{
+    if (view->processes == 0)
+        return;
+    printf("  %lld processes, refreshed by pid %lld, %lld take-over%s, %lld references returned",
+        (long long)view->processes, (long long)view->refresher_pid, (long long)view->take_overs,
+        view->take_overs == 1 ? "" : "s", (long long)view->returned);
+    end_line(screen);
+}
+
 static void draw_table(struct screen *screen, const struct cache_view *view)
 {
     printf("  %s%-12s %10s  %-8s %8s  %-13s %8s %9s%s", colour(screen, BOLD), "host", "references",
@@ -98,6 +108,7 @@ static void draw_table(struct screen *screen, const struct cache_view *view)
     end_line(screen);
     for (int i = 0; i < view->count; i++)
         draw_row(screen, &view->rows[i]);
+    draw_sharing(screen, view);
 }
 
 static void draw_line(
