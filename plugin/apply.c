@@ -58,14 +58,15 @@ static void plan_anew_locked(
     hf_host_plan_locked(registry, host);
 }
 
-void hf_registry_apply(struct hf_registry *registry, const struct hf_settings *settings,
-    enum hf_whose whose, int64_t now)
+void hf_registry_apply(
+    struct hf_registry *registry, const struct hf_settings *settings, int64_t now)
 {
     struct hf_block *block;
-    bool others;
+    bool others, led;
 
     hf_registry_lock(registry);
     block = hf_registry_block(registry);
+    led = block->led_by == HF_LOAD(registry->owner);
     others = !hf_settings_same_requests(registry->settings, settings);
     registry->settings = settings;
     HF_STORE(block->linger_ms, settings->policy.linger_ms);
@@ -75,7 +76,7 @@ void hf_registry_apply(struct hf_registry *registry, const struct hf_settings *s
         if (!HF_LOAD(entry->bound))
             continue;
         uint64_t word = apply_to_word_locked(registry, host);
-        bool anew = whose == HF_OWN_REQUESTS && ask_anew(entry, others, now);
+        bool anew = led && ask_anew(entry, others, now);
         entry->expired = hf_schedule_expiry(&settings->policy, &entry->facts) <= now;
         hf_host_publish_locked(registry, host);
         if (!entry->facts.in_flight)

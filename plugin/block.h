@@ -126,6 +126,7 @@ struct hf_block {
     uint32_t first_free; /* list of those that are free again: index + 1 */
     uint32_t heap_count;
     uint32_t owners_used; /* rows that were ever in use */
+    uint32_t led_by; /* the owner that began to lead last; 0: nobody, or the block is not shared */
     struct hf_rules rules[2];
     uint32_t current_rules;
     struct hf_totals totals;

@@ -163,8 +163,7 @@ void hf_instance_apply(struct hf_instance *instance, struct hf_settings *setting
 {
     struct hf_settings *before = instance->settings;
 
-    hf_registry_apply(&instance->registry, settings,
-        instance->share == NULL ? HF_OWN_REQUESTS : HF_OTHERS_REQUESTS, now);
+    hf_registry_apply(&instance->registry, settings, now);
     instance->settings = settings;
     hf_settings_destroy(before); /* not before: a fork may come at any moment */
     open_worker(instance);

@@ -258,16 +258,17 @@ static void put_process(FILE *out, const struct hf_status *status)
 }
 
 /* Only where the cache is shared. */
-static void put_sharing(FILE *out, struct hf_share *share)
+static void put_sharing(FILE *out, const struct hf_status *status)
 {
     struct hf_share_facts facts;
 
-    if (share == NULL)
+    if (status->share == NULL)
         return;
-    facts = hf_share_facts(share);
+    facts = hf_share_facts(status->share);
     single(out, "sharing_processes", "gauge", "Processes that share the cache.", facts.processes);
     single(out, "sharing_take_overs_total", "counter",
-        "How often another process began to refresh for all.", facts.take_overs);
+        "How often another process began to refresh for all.",
+        hf_registry_totals(status->registry).take_overs);
     single(out, "sharing_returned_references_total", "counter",
         "References that were given back for processes that had ended.", facts.returned);
 }
@@ -282,7 +283,7 @@ char *hf_status_prometheus(const struct hf_status *status)
     if (out == NULL)
         return NULL;
     put_process(out, status);
-    put_sharing(out, status->share);
+    put_sharing(out, status);
     for (size_t i = 0; i < sizeof(host_metrics) / sizeof(host_metrics[0]); i++)
         put_hosts(out, status, &host_metrics[i]);
     good = ferror(out) == 0;

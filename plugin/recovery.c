@@ -151,12 +151,16 @@ static void give_up_locked(struct hf_registry *registry, uint32_t host, int64_t 
     facts->in_flight = false;
 }
 
-void hf_registry_lead(struct hf_registry *registry, bool changed, int64_t now)
+void hf_registry_lead(struct hf_registry *registry, int64_t now)
 {
+    uint32_t owner = HF_LOAD(registry->owner);
     struct hf_block *block;
+    bool changed;
 
     hf_registry_lock(registry);
     block = hf_registry_block(registry);
+    changed = block->led_by != owner;
+    block->totals.take_overs += changed && block->led_by != 0;
     for (uint32_t host = 0; host < block->slots_used; host++) {
         struct hf_host_entry *entry = hf_block_host(block, host);
         if (!HF_LOAD(entry->bound))
@@ -166,5 +170,7 @@ void hf_registry_lead(struct hf_registry *registry, bool changed, int64_t now)
         if (entry->facts.in_flight)
             give_up_locked(registry, host, now);
     }
+    HF_IN_THIS_ORDER();
+    block->led_by = owner;
     hf_registry_unlock(registry);
 }

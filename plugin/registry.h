@@ -60,17 +60,16 @@ size_t hf_registry_bytes(const struct hf_settings *settings);
 void hf_registry_open(
     struct hf_registry *registry, void *memory, const struct hf_settings *settings, uint32_t salt);
 
-/* Whose requests are in flight while other settings are applied. */
-enum hf_whose { HF_OWN_REQUESTS, HF_OTHERS_REQUESTS };
-
 /* Other settings from now on; the table's sizes and the flags are those of before. Values,
  * references and backoffs stay; answers are merged anew. Hosts that are not allowed any more keep
- * their values and are not asked. With HF_OWN_REQUESTS those in flight are given up: the caller has
- * made sure that none will be completed; and where requests become others, ETags are dropped, and
- * hosts whose last request failed are asked again. With HF_OTHERS_REQUESTS all that is left to
- * whoever leads. The settings of before must still be there. */
-void hf_registry_apply(struct hf_registry *registry, const struct hf_settings *settings,
-    enum hf_whose whose, int64_t now);
+ * their values and are not asked. The settings of before must still be there.
+ *
+ * Where no other process has begun to lead since this one did: requests in flight are given up (the
+ * caller has made sure that none will be completed); and where requests become others, ETags are
+ * dropped, and hosts whose last request failed are asked again. Otherwise that is for whoever
+ * leads, by its own settings. */
+void hf_registry_apply(
+    struct hf_registry *registry, const struct hf_settings *settings, int64_t now);
 
 /* ---- where processes share it (recovery.c) ---- */
 
@@ -83,10 +82,9 @@ void hf_registry_count_owner_locked(struct hf_registry *registry, uint32_t owner
 /* Under the lock: gives back what a dead owner held. How many connections that were. */
 uint64_t hf_registry_bury_locked(struct hf_registry *registry, uint32_t owner, int64_t now);
 
-/* Before the first take_due of a process that has not led until now: gives up what is in flight,
- * since nobody will end it. changed: another process led, whose settings may differ; then ETags are
- * dropped as well. */
-void hf_registry_lead(struct hf_registry *registry, bool changed, int64_t now);
+/* Before the first take_due of a process that begins to lead: gives up what is in flight, since
+ * nobody will end it. If another one led before, whose settings may differ, ETags are dropped. */
+void hf_registry_lead(struct hf_registry *registry, int64_t now);
 
 /* ---- connections' side ---- */
 
@@ -213,6 +211,7 @@ struct hf_totals {
     uint64_t published[HF_REASONS]; /* answers by reason, counted per flag when a request ends or a
                                        value expires: what connections are answered from then on */
     uint32_t host_slots; /* in use, records of hosts that have left included */
+    uint32_t take_overs; /* how often another process began to lead */
 };
 struct hf_totals hf_registry_totals(struct hf_registry *registry);
 

@@ -15,10 +15,9 @@
 struct hf_share {
     pthread_mutex_t lock;
     pthread_mutex_t lease;
-    _Atomic uint32_t led_by; /* the owner that led last; 0: nobody has led yet */
     _Atomic uint32_t refresher;
     _Atomic int32_t refresher_pid;
-    _Atomic uint64_t take_overs, returned;
+    _Atomic uint64_t returned;
     _Alignas(64) _Atomic uint32_t bell;
     _Alignas(64) _Atomic uint8_t states[HF_SHARE_OWNERS + 1]; /* enum hf_owner_state */
     pthread_mutex_t lives[HF_SHARE_OWNERS + 1];
@@ -123,16 +122,10 @@ void hf_share_free_locked(struct hf_share *share, uint32_t owner, uint64_t retur
 
 /* ---- the lease ---- */
 
-bool hf_share_begin_to_lead(struct hf_share *share, uint32_t owner, bool *changed)
+bool hf_share_begin_to_lead(struct hf_share *share, uint32_t owner)
 {
-    uint32_t before;
-
     if (!try_robust(&share->lease))
         return false;
-    before = atomic_exchange(&share->led_by, owner);
-    *changed = before != owner;
-    if (before != 0 && *changed)
-        atomic_fetch_add(&share->take_overs, 1);
     atomic_store(&share->refresher_pid, (int32_t)getpid());
     atomic_store(&share->refresher, owner);
     return true;
@@ -175,8 +168,7 @@ void hf_share_await_bell(struct hf_share *share, uint32_t heard, int64_t most_ms
 struct hf_share_facts hf_share_facts(struct hf_share *share)
 {
     struct hf_share_facts facts = {0, atomic_load(&share->refresher),
-        atomic_load(&share->refresher_pid), atomic_load(&share->take_overs),
-        atomic_load(&share->returned)};
+        atomic_load(&share->refresher_pid), atomic_load(&share->returned)};
 
     for (uint32_t owner = 1; owner <= HF_SHARE_OWNERS; owner++)
         facts.processes += hf_share_state(share, owner) == HF_OWNER_ALIVE;

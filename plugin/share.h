@@ -56,8 +56,8 @@ enum hf_owner_state hf_share_state(struct hf_share *share, uint32_t owner); /* w
 
 /* ---- the lease ---- */
 
-/* Tries to begin to lead; the same thread ends it. *changed: it was not this owner who led last. */
-bool hf_share_begin_to_lead(struct hf_share *share, uint32_t owner, bool *changed);
+/* Tries to begin to lead; the same thread ends it. */
+bool hf_share_begin_to_lead(struct hf_share *share, uint32_t owner);
 void hf_share_end_to_lead(struct hf_share *share);
 
 /* ---- the bell, by which anybody wakes whoever leads ---- */
@@ -75,7 +75,6 @@ struct hf_share_facts {
     uint32_t processes; /* alive */
     uint32_t refresher; /* the owner that leads; 0: nobody */
     int32_t refresher_pid; /* as that process sees itself; 0: nobody */
-    uint64_t take_overs; /* how often the lease went from one process to another */
     uint64_t returned; /* references of the dead */
 };
 struct hf_share_facts hf_share_facts(struct hf_share *share);

@@ -175,7 +175,7 @@ static bool fill_sharing(struct json_object *object, const struct hf_status *sta
         add_int(sharing, "own", atomic_load(&status->registry->owner)) &&
         add_int(sharing, "refresher", facts.refresher) &&
         add_int(sharing, "refresher_pid", facts.refresher_pid) &&
-        add_int(sharing, "take_overs", (int64_t)facts.take_overs) &&
+        add_int(sharing, "take_overs", hf_registry_totals(status->registry).take_overs) &&
         add_int(sharing, "returned_references", (int64_t)facts.returned);
 }
 

@@ -84,13 +84,12 @@ static bool lead(struct hf_worker *worker)
 static bool begin_to_lead(struct hf_worker *worker)
 {
     struct hf_registry *registry = worker->parts.registry;
-    bool changed;
 
     if (worker->share == NULL)
         return true;
-    if (!hf_share_begin_to_lead(worker->share, atomic_load(&registry->owner), &changed))
+    if (!hf_share_begin_to_lead(worker->share, atomic_load(&registry->owner)))
         return false;
-    hf_registry_lead(registry, changed, hf_clock_ms());
+    hf_registry_lead(registry, hf_clock_ms());
     return true;
 }
 

@@ -38,7 +38,7 @@ enum order_kind {
     READ, /* flag `count` on the newest connection; without one on `handle` */
     CONNECTIONS, /* in the whole cache, as the child sees it */
     OWN, /* its number as an owner */
-    RELOAD, /* with overrides = a=off, or none if count is 0 */
+    RELOAD, /* with what stands in `url` as one more line */
     FINI,
     INIT, /* anew, by itself */
     EXIT
@@ -108,8 +108,7 @@ FIXTURE int64_t obey(const struct order *order)
     case OWN:
         return sharing("own");
     case RELOAD:
-        return hf_test_reload(
-            plugin, "%s%s", settings_text, order->count ? "overrides = a=off\n" : "");
+        return hf_test_reload(plugin, "%s%s", settings_text, order->url);
     case FINI:
         plugin->fini();
         return 0;

@@ -120,12 +120,17 @@ static void test_inherited_handle(void)
 
 /* ---- what one says holds for all ---- */
 
+static int64_t reload_with(int number, const char *line)
+{
+    return tell_about(number, RELOAD, 0, HF_NO_CONN, line);
+}
+
 static void test_reload(void)
 {
     start_sharing("%s", "");
     connect_all(1);
     CHECK(HF_WAIT_UNTIL(all_read(A, 1), BOUND_MS));
-    CHECK_INT_EQ(tell(2, RELOAD, 1), HF_OK);
+    CHECK_INT_EQ(reload_with(2, "overrides = a=off\n"), HF_OK);
     CHECK(all_read(A, 0));
     CHECK_INT_EQ(hf_test_reload(plugin, "%s", settings_text), HF_OK);
     CHECK(all_read(A, 1));
@@ -142,9 +147,31 @@ static void test_reload_of_the_refresher(void)
     connect_all(1);
     CHECK(HF_WAIT_UNTIL(all_read(A, 1), BOUND_MS));
     first = refreshing_child();
-    CHECK_INT_EQ(tell(first, RELOAD, 0), HF_OK);
+    CHECK_INT_EQ(reload_with(first, ""), HF_OK);
     hf_flag_service_set_flag(service, "a", false);
     CHECK(HF_WAIT_UNTIL(all_read(A, 0), BOUND_MS));
+    end_sharing();
+}
+
+/* Other requests: an ETag means nothing to them, whoever makes them. */
+static void test_reload_drops_etags(void)
+{
+    int first;
+
+    start_sharing("%s", "");
+    hf_flag_service_set_etag(service, "\"x\"");
+    connect_all(1);
+    CHECK(HF_WAIT_UNTIL(all_read(A, 1), BOUND_MS));
+    CHECK(HF_WAIT_UNTIL(plugin->refresh(NULL) == HF_OK, BOUND_MS));
+    CHECK(HF_WAIT_UNTIL(member("not_modified") == 1, BOUND_MS));
+    first = refreshing_child();
+    for (int i = 0; i < CHILDREN; i++)
+        CHECK_INT_EQ(reload_with((first + i) % CHILDREN, "client = OTHER\n"), HF_OK);
+    CHECK(HF_WAIT_UNTIL(plugin->refresh(NULL) == HF_OK, BOUND_MS));
+    CHECK(hf_flag_service_wait_requests(service, 3, BOUND_MS));
+    CHECK_STR_EQ(
+        hf_flag_request_header(hf_flag_service_request(service, 2), "If-None-Match"), NULL);
+    CHECK_STR_CONTAINS(hf_flag_service_request(service, 2)->path, "/OTHER/");
     end_sharing();
 }
 
@@ -203,6 +230,7 @@ int main(int argc, char **argv)
         {"C90 C84 a reload in one process holds for all", test_reload},
         {"C90 C84 a reload where it is refreshed: the refreshing goes on",
             test_reload_of_the_refresher},
+        {"C90 C84 a reload that makes other requests drops ETags", test_reload_drops_etags},
         {"C90 C84 share needs a restart", test_restart_needed},
         {"C90 refresh() in a process without connections reaches the one that refreshes",
             test_refresh},

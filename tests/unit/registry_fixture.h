@@ -75,7 +75,7 @@ static inline void fixture_reload(struct fixture *fixture, int64_t now, const ch
     struct hf_settings *before = fixture->settings;
 
     fixture->settings = fixture_settings(pairs);
-    hf_registry_apply(&fixture->registry, fixture->settings, HF_OWN_REQUESTS, now);
+    hf_registry_apply(&fixture->registry, fixture->settings, now);
     hf_settings_destroy(before);
 }
 

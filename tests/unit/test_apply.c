@@ -18,7 +18,7 @@ static void apply_others(struct fixture *f, const char *key, const char *value, 
         hf_settings_set(made, key, value, error, sizeof(error)) != 0 ||
         hf_settings_finish(made, error, sizeof(error)) != 0)
         abort();
-    hf_registry_apply(&f->registry, made, HF_OWN_REQUESTS, now);
+    hf_registry_apply(&f->registry, made, now);
     f->settings = made;
     hf_settings_destroy(before);
 }
@@ -49,7 +49,7 @@ static void test_in_flight_with_fresh_values(void)
     FIXTURE_OPEN(&f, "linger", "1h");
 
     ask_fresh(&f, MINUTE, &job);
-    hf_registry_apply(&f.registry, f.settings, HF_OWN_REQUESTS, MINUTE + SECOND);
+    hf_registry_apply(&f.registry, f.settings, MINUTE + SECOND);
     CHECK_INT_EQ(next_job(&f, MINUTE + SECOND, &job), MINUTE + 5 * SECOND);
     fixture_close(&f);
 }

@@ -201,7 +201,7 @@ static void read_settings(struct scene *s)
 
 static void reload(struct scene *s)
 {
-    hf_registry_apply(&s->f.registry, s->f.settings, HF_OTHERS_REQUESTS, NOW);
+    hf_registry_apply(&s->f.registry, s->f.settings, NOW);
 }
 
 static void awaken(struct scene *s)
@@ -212,11 +212,9 @@ static void awaken(struct scene *s)
 static void lead(struct scene *s)
 {
     struct hf_job job;
-    bool changed;
 
-    if (hf_share_begin_to_lead(s->share, HF_LOAD(s->f.registry.owner), &changed) &&
-        take(&s->f, DUE, &job))
-        hf_registry_lead(&s->f.registry, changed, DUE + SECOND);
+    if (hf_share_begin_to_lead(s->share, HF_LOAD(s->f.registry.owner)) && take(&s->f, DUE, &job))
+        hf_registry_lead(&s->f.registry, DUE + SECOND);
 }
 
 /* ---- and then the survivor goes on ---- */
@@ -274,7 +272,7 @@ static void check_nobody_is_forgotten(struct scene *s)
     int64_t now = NOW + 16 * MINUTE;
     struct hf_view view;
 
-    hf_registry_lead(&s->f.registry, true, now);
+    hf_registry_lead(&s->f.registry, now);
     if (view_of(&s->f, "a.example", now, &view) && view.facts.fetched_ms == NOW)
         CHECK(take(&s->f, now + MINUTE, &job) && strcmp(job.key.host, "a.example") == 0 &&
             succeed(&s->f, &job, 1, 900, now + MINUTE).counted);

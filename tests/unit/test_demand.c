@@ -60,12 +60,12 @@ static void test_apply_in_flight(void)
     connect_at(&f, "one.example", 0);
     for (int64_t now = 0; now < MINUTE; now += 100) {
         requests += take(&f, now, &job);
-        hf_registry_apply(&f.registry, f.settings, HF_OWN_REQUESTS, now);
+        hf_registry_apply(&f.registry, f.settings, now);
     }
     CHECK_INT_EQ(requests, 12); /* one in five seconds, the shortest backoff */
     CHECK(take(&f, MINUTE, &job));
     succeed(&f, &job, 1, 0, MINUTE);
-    hf_registry_apply(&f.registry, f.settings, HF_OWN_REQUESTS, MINUTE);
+    hf_registry_apply(&f.registry, f.settings, MINUTE);
     CHECK_INT_EQ(state_of(&f, "one.example", MINUTE), HF_FRESH);
     CHECK(!take(&f, 2 * MINUTE, &job));
     fixture_close(&f);
