@@ -25,7 +25,7 @@ struct stage_options {
 
 struct stage {
     struct stage_options options;
-    char addresses[HOSTS_MOST][16];
+    char addresses[HOSTS_MOST][24];
     struct hf_flag_service *services[HOSTS_MOST];
     struct hf_echo *echo;
     struct hf_process *proxy;
