@@ -89,15 +89,29 @@ void hf_registry_repair_locked(struct hf_registry *registry)
 
 /* ---- bury ---- */
 
+static uint64_t free_words_from(
+    struct hf_block *block, uint32_t owner, uint32_t first, uint32_t end)
+{
+    uint64_t freed = 0;
+
+    for (uint32_t index = first; index < end; index++) {
+        uint64_t word = HF_LOAD(block->connections[index]);
+        if ((uint32_t)word != HF_CONN_FREE && (word >> 32 & HF_OWNERS) == owner)
+            freed += hf_connection_free(block, index, word, HF_LOAD(block->base));
+    }
+    return freed;
+}
+
 static uint64_t free_words(struct hf_block *block, uint32_t owner)
 {
     uint32_t capacity = HF_LOAD(block->max_connections);
     uint64_t freed = 0;
 
-    for (uint32_t index = 0; index < capacity; index++) {
-        uint64_t word = HF_LOAD(block->connections[index]);
-        if ((uint32_t)word != HF_CONN_FREE && (word >> 32 & HF_OWNERS) == owner)
-            freed += hf_connection_free(block, index, word, HF_LOAD(block->base));
+    for (uint32_t first = 0; first < capacity; first += HF_PAGE_CONNECTIONS) {
+        uint32_t rest = capacity - first;
+        if (HF_LOAD(*hf_block_used(block, first / HF_PAGE_CONNECTIONS)) != 0)
+            freed += free_words_from(block, owner, first,
+                first + (rest < HF_PAGE_CONNECTIONS ? rest : HF_PAGE_CONNECTIONS));
     }
     return freed;
 }

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * share = on where it meets other settings and limits, and what hosts do with processes.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "tests/integration/children.h"
+#include "tests/support/fds.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
+/* ---- more processes than numbers ---- */
+
+enum { OWNERS = 255, TOO_MANY = OWNERS + 5 };
+
+static pid_t crowd[TOO_MANY];
+
+/* One more process with a connection, that stays until it is killed. Its number as an owner. */
+static int64_t join_crowd(int number)
+{
+    int pipe_fds[2];
+    int64_t own = -1;
+
+    if (pipe2(pipe_fds, O_CLOEXEC) != 0)
+        return -1;
+    fflush(NULL);
+    crowd[number] = fork();
+    if (crowd[number] == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (hf_test_connect(plugin, "127.0.0.1:1") != HF_NO_CONN)
+            own = sharing("own");
+        if (write(pipe_fds[1], &own, sizeof(own)) != sizeof(own))
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(pipe_fds[1]);
+    CHECK_INT_EQ(read(pipe_fds[0], &own, sizeof(own)), sizeof(own));
+    close(pipe_fds[0]);
+    return own;
+}
+
+static void kill_crowd(int first, int end)
+{
+    for (int i = first; i < end; i++) {
+        kill(crowd[i], SIGKILL);
+        waitpid(crowd[i], NULL, 0);
+    }
+}
+
+static void test_too_many(void)
+{
+    hf_test_log_clear();
+    CHECK_INT_EQ(hf_test_init(plugin, "flags = a, b\nallow_http = loopback\nshare = on\n"), HF_OK);
+    for (int i = 0; i < OWNERS; i++)
+        CHECK_INT_EQ(join_crowd(i), i + 1);
+    for (int i = OWNERS; i < TOO_MANY; i++)
+        CHECK_INT_EQ(join_crowd(i), -1);
+    CHECK_INT_EQ(sharing("processes"), OWNERS);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "rejected"), TOO_MANY - OWNERS);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), OWNERS);
+    kill_crowd(0, 200);
+    CHECK(
+        HF_WAIT_UNTIL(hf_test_status_total(plugin, "connections") == OWNERS - 200, 2 * WITHIN_MS));
+    kill_crowd(OWNERS, TOO_MANY);
+    CHECK(join_crowd(0) > 0);
+    kill_crowd(0, 1);
+    kill_crowd(200, OWNERS);
+    plugin->fini();
+}
+
+/* ---- processes of processes ---- */
+
+/* A child's child outlives it. */
+static void test_grandchild(void)
+{
+    int pair[2];
+    int64_t own = -1;
+    pid_t child;
+
+    CHECK_INT_EQ(hf_test_init(plugin, "flags = a, b\nallow_http = loopback\nshare = on\n"), HF_OK);
+    if (!CHECK_INT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0))
+        return;
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        if (fork() == 0) {
+            close(pair[0]);
+            hf_test_connect(plugin, "127.0.0.1:1");
+            own = sharing("own");
+            if (send(pair[1], &own, sizeof(own), 0) == sizeof(own))
+                (void)!recv(pair[1], &own, 1, 0);
+        }
+        _exit(0);
+    }
+    close(pair[1]);
+    waitpid(child, NULL, 0);
+    CHECK_INT_EQ(recv(pair[0], &own, sizeof(own), 0), sizeof(own));
+    CHECK_INT_EQ(own, 1);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), 1);
+    close(pair[0]);
+    hf_conn conn = hf_test_connect(plugin, "127.0.0.1:1");
+    CHECK(HF_WAIT_UNTIL(hf_test_status_total(plugin, "connections") == 1, WITHIN_MS));
+    plugin->on_disconnect(conn);
+    plugin->fini();
+}
+
+/* exec is a death, too: nothing of the plugin is there any more. */
+static void test_exec(void)
+{
+    pid_t child;
+
+    start_sharing("%s", "");
+    CHECK_INT_EQ(tell(0, CONNECT, 1), 1);
+    end_sharing();
+    CHECK_INT_EQ(hf_test_init(plugin, "flags = a, b\nallow_http = loopback\nshare = on\n"), HF_OK);
+    hf_conn conn = hf_test_connect(plugin, "127.0.0.1:1");
+    fflush(NULL);
+    child = vfork();
+    if (child == 0) {
+        execlp("true", "true", (char *)NULL);
+        _exit(1);
+    }
+    waitpid(child, NULL, 0);
+    CHECK_INT_EQ(sharing("processes"), 1);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), 1);
+    plugin->on_disconnect(conn);
+    plugin->fini();
+}
+
+/* ---- other settings ---- */
+
+static void test_enabled_off(void)
+{
+    start_sharing("enabled = off\n");
+    CHECK_INT_EQ(tell(0, CONNECT, 10), 10);
+    CHECK_INT_EQ(tell(1, CONNECT, 10), 10);
+    kill_child(0);
+    CHECK(HF_WAIT_UNTIL(hf_test_status_total(plugin, "connections") == 10, WITHIN_MS));
+    CHECK_INT_EQ(requests(), 0);
+    end_sharing();
+}
+
+/* What one process reads first wakes the host for all. */
+static void test_prefetch_off(void)
+{
+    start_sharing("prefetch = off\n");
+    for (int i = 0; i < CHILDREN; i++)
+        CHECK_INT_EQ(tell(i, CONNECT, 1), 1);
+    CHECK(worker_has_moved_on());
+    CHECK_INT_EQ(requests(), 0);
+    CHECK_INT_EQ(tell(2, READ, A), 0);
+    CHECK(HF_WAIT_UNTIL(tell(3, READ, A) == 1, BOUND_MS));
+    CHECK_INT_EQ(tell(0, READ, A), 1);
+    CHECK_INT_EQ(requests(), 1);
+    end_sharing();
+}
+
+/* A value expires in all processes. */
+static void test_max_stale(void)
+{
+    start_sharing("ttl = 500ms\nttl_min = 100ms\nmax_stale = 500ms\n");
+    hf_flag_service_set_ttl(service, NULL);
+    for (int i = 0; i < CHILDREN; i++)
+        CHECK_INT_EQ(tell(i, CONNECT, 1), 1);
+    CHECK(HF_WAIT_UNTIL(tell(3, READ, A) == 1, BOUND_MS));
+    hf_flag_service_set_status(service, 500);
+    CHECK(HF_WAIT_UNTIL(tell(0, READ, A) == 0, BOUND_MS));
+    CHECK_INT_EQ(tell(3, READ, A), 0);
+    end_sharing();
+}
+
+/* 16 million connections are 128 MB of words, of which nobody pays for those that are not used. */
+static void test_untouched_memory(void)
+{
+    int64_t before_kb;
+    hf_conn conn;
+
+    if (SANITIZED || getenv("HF_UNDER_VALGRIND")) {
+        hf_test_skip("the memory of a sanitizer's or valgrind's own is in the way");
+        return;
+    }
+    start_sharing("max_connections = 16777216\nmax_hosts = 100000\n");
+    conn = connect_service();
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, A) == 1, BOUND_MS));
+    CHECK_INT_EQ(tell(0, CONNECT, 100), 100);
+    before_kb = hf_fds_resident_kb(0);
+    kill_child(0);
+    CHECK(HF_WAIT_UNTIL(hf_test_status_total(plugin, "connections") == 1, WITHIN_MS));
+    CHECK_INT_BETWEEN(hf_fds_resident_kb(0), 1, before_kb + 4096);
+    plugin->on_disconnect(conn);
+    end_sharing();
+}
+
+/* ---- fini beside calls of other threads ---- */
+
+static _Atomic bool enough;
+static _Atomic long calls;
+
+static void *call_everything(void *url)
+{
+    while (!enough) {
+        hf_conn conn = hf_test_connect(plugin, url);
+        plugin->is_enabled(conn, A);
+        hf_test_explain(plugin, conn, A);
+        plugin->refresh(NULL);
+        plugin->status(HF_STATUS_JSON, NULL, 0);
+        plugin->on_disconnect(conn);
+        calls++;
+    }
+    return NULL;
+}
+
+static void test_fini_beside_calls(void)
+{
+    pthread_t threads[3];
+
+    start_service();
+    enough = false;
+    for (size_t i = 0; i < COUNT(threads); i++)
+        pthread_create(&threads[i], NULL, call_everything, (void *)hf_flag_service_url(service));
+    for (int i = 0; i < 30; i++) {
+        long before = calls;
+        CHECK_INT_EQ(
+            hf_test_init(plugin, "flags = a, b\nallow_http = loopback\nshare = on\n"), HF_OK);
+        CHECK(HF_WAIT_UNTIL(calls > before + 10, BOUND_MS));
+        plugin->fini();
+    }
+    enough = true;
+    for (size_t i = 0; i < COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    CHECK_INT_EQ(hf_test_init(plugin, "flags = a, b\nallow_http = loopback\nshare = on\n"), HF_OK);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), 0);
+    stop_all();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct hf_test tests[] = {
+        {"C90 C92 more processes than 255: refused and counted, until others have gone",
+            test_too_many},
+        {"C90 C92 a process of a process, which outlives it", test_grandchild},
+        {"C79 C90 a program that is started from one that shares", test_exec},
+        {"C82 C92 enabled = off: the dead are buried all the same", test_enabled_off},
+        {"C02 C90 prefetch = off: the first read of all", test_prefetch_off},
+        {"C67 C90 max_stale: a value expires in all", test_max_stale},
+        {"C92 a burial touches no memory that was not in use", test_untouched_memory},
+        {"C77 C90 fini and init beside calls of other threads", test_fini_beside_calls},
+    };
+    return run_tests("sharing edges", tests, COUNT(tests), argc, argv);
+}
