@@ -2,6 +2,7 @@
  *
  * share = on where it meets other settings and limits, and what hosts do with processes.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -198,6 +199,57 @@ static void test_untouched_memory(void)
     end_sharing();
 }
 
+/* ---- nothing to do ---- */
+
+/* How often threads of that name in this process went to sleep; 0: there is none. */
+static long sleeps_of(const char *name)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *task;
+    long sum = 0;
+
+    while (tasks != NULL && (task = readdir(tasks)) != NULL) {
+        char path[300], line[128], thread[32] = "";
+        FILE *file;
+        long sleeps = 0;
+        snprintf(path, sizeof(path), "/proc/self/task/%s/status", task->d_name);
+        file = task->d_name[0] == '.' ? NULL : fopen(path, "r");
+        while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+            sscanf(line, "Name: %31s", thread);
+            sscanf(line, "voluntary_ctxt_switches: %ld", &sleeps);
+        }
+        if (file != NULL)
+            fclose(file);
+        sum += strcmp(thread, name) == 0 ? sleeps : 0;
+    }
+    if (tasks != NULL)
+        closedir(tasks);
+    return sum;
+}
+
+/* One process that shares with nobody does not wake up; with others it is once a second. */
+static void test_no_wake_ups(void)
+{
+    long worker, life;
+    hf_conn conn;
+
+    start_sharing("%s", "");
+    conn = connect_service();
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, A) == 1, BOUND_MS));
+    CHECK(HF_WAIT_UNTIL(hf_flag_service_in_flight(service) == 0, BOUND_MS));
+    do {
+        worker = sleeps_of("hostflags");
+    } while (!HF_STAYS(sleeps_of("hostflags") == worker, 300) && worker < 100);
+    life = sleeps_of("hostflags-life");
+    CHECK(worker > 0 && life > 0);
+    CHECK(HF_STAYS(sleeps_of("hostflags") == worker, 2500));
+    CHECK_INT_EQ(sleeps_of("hostflags-life"), life);
+    CHECK_INT_EQ(tell(0, CONNECT, 1), 1);
+    CHECK(HF_WAIT_UNTIL(sleeps_of("hostflags") >= worker + 2, BOUND_MS));
+    plugin->on_disconnect(conn);
+    end_sharing();
+}
+
 /* ---- fini beside calls of other threads ---- */
 
 static _Atomic bool enough;
@@ -251,6 +303,7 @@ int main(int argc, char **argv)
         {"C02 C90 prefetch = off: the first read of all", test_prefetch_off},
         {"C67 C90 max_stale: a value expires in all", test_max_stale},
         {"C92 a burial touches no memory that was not in use", test_untouched_memory},
+        {"C90 C91 alone and with nothing to do, it does not wake up", test_no_wake_ups},
         {"C77 C90 fini and init beside calls of other threads", test_fini_beside_calls},
     };
     return run_tests("sharing edges", tests, COUNT(tests), argc, argv);
