@@ -61,7 +61,9 @@ static uint32_t draw_salt(void)
 
 static void open_registry(struct hf_instance *instance)
 {
+    hf_registry_lock(&instance->registry);
     hf_registry_open(&instance->registry, instance->memory.start, instance->settings, draw_salt());
+    hf_registry_unlock(&instance->registry);
 }
 
 static void open_worker(struct hf_instance *instance)
@@ -87,20 +89,14 @@ static void close_registry(struct hf_instance *instance)
     hf_registry_unlock(&instance->registry);
 }
 
-/* Not while a thread is between take and give. */
-static void set_share(struct hf_instance *instance, struct hf_share *share)
-{
-    pthread_mutex_lock(&instance->registry_mutex);
-    instance->share = share;
-    pthread_mutex_unlock(&instance->registry_mutex);
-}
-
 static void leave_share(struct hf_instance *instance)
 {
     struct hf_share *share = instance->share;
 
     hf_life_end(&instance->life);
-    set_share(instance, NULL);
+    pthread_mutex_lock(&instance->registry_mutex); /* not while a thread is between take and give */
+    instance->share = NULL;
+    pthread_mutex_unlock(&instance->registry_mutex);
     hf_share_destroy(share);
 }
 
@@ -114,12 +110,13 @@ static bool make_room(struct hf_instance *instance, const struct hf_settings *se
     if (!settings->share)
         return true;
     share = hf_share_create();
-    if (share == NULL || hf_memory_share(&instance->memory) != 0) {
+    pthread_mutex_lock(&instance->registry_mutex);
+    if (share != NULL && hf_memory_share(&instance->memory) == 0)
+        instance->share = share;
+    pthread_mutex_unlock(&instance->registry_mutex);
+    if (instance->share == NULL)
         hf_share_destroy(share);
-        return false;
-    }
-    set_share(instance, share);
-    return true;
+    return instance->share != NULL;
 }
 
 enum hf_up_error hf_instance_up(struct hf_instance *instance, struct hf_settings *settings)

