@@ -144,8 +144,9 @@ FIXTURE void proxy_check_end(struct proxy *proxy)
     char *log;
 
     CHECK(hf_process_wait_exit(proxy->process, BOUND_MS, &status));
-    CHECK_INT_EQ(status, 0);
     log = hf_process_output(proxy->process, HF_STDERR);
+    if (!CHECK_INT_EQ(status, 0))
+        fprintf(stderr, "the program's log:\n%s", log);
     if (!proxy->plugin) {
         CHECK_STR_CONTAINS(log, "counting plugin ended: connections=0 ");
         CHECK_STR_CONTAINS(log, " misuses=0\n");

@@ -319,6 +319,8 @@ static void test_share(void)
         open_clients(&world, "a");
         worker_pids(&world.proxy, pids);
         signal_worker(pids[0], SIGKILL);
+        /* Its threads are gone long before the process is, where that has much memory. */
+        CHECK(HF_WAIT_UNTIL(proxy_logged(&world.proxy, "was ended by signal 9"), BOUND_MS));
         close_clients(&world);
         CHECK(HF_WAIT_UNTIL(proxy_references(&world.proxy, loopback) == 0, BOUND_MS));
         CHECK(sharing(&world.proxy, "returned_references") > 0);
