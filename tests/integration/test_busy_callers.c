@@ -239,6 +239,28 @@ static void test_no_thread(void)
     hf_flag_service_stop(service);
 }
 
+/* A process that gets no thread cannot join those that share: its connections go on without flags,
+ * until it does. */
+static void test_no_thread_to_join(void)
+{
+    plugin = hf_test_host_load(NULL);
+    service = hf_flag_service_start(NULL);
+    hf_flag_service_set_flag(service, "a", true);
+    hf_test_log_clear();
+    CU_ASSERT_EQUAL_FATAL(hf_test_init(plugin, SETTINGS "share = on\n"), HF_OK);
+    refuse_threads = true;
+    for (int i = 0; i < 20; i++)
+        CHECK(hf_test_connect(plugin, hf_flag_service_url(service)) == HF_NO_CONN);
+    CHECK_INT_EQ(hf_test_status_total(plugin, "rejected"), 20);
+    CHECK_INT_EQ(hf_test_log_count("could not join the cache"), 1);
+    refuse_threads = false;
+    CHECK(HF_WAIT_UNTIL(
+        (conn = hf_test_connect(plugin, hf_flag_service_url(service))) != HF_NO_CONN, BOUND_MS));
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, 0) == 1, BOUND_MS));
+    plugin->fini();
+    hf_flag_service_stop(service);
+}
+
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
@@ -247,6 +269,8 @@ int main(int argc, char **argv)
         {"C55 C75 no descriptor for the worker: it starts when there is one, and ends in time",
             test_no_descriptor},
         {"C55 no thread for the worker: connections to known hosts try again", test_no_thread},
+        {"C55 C90 no thread to join those that share: refused, counted, tried again",
+            test_no_thread_to_join},
         {"C79 fork in the log callback: the child fetches and ends", test_fork_in_callback},
     };
 
