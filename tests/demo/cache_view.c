@@ -93,6 +93,7 @@ bool cache_view_read(const char *path, struct cache_view *view)
         }
     }
     view->processes = int_of(sharing, "processes");
+    view->refresher = int_of(sharing, "refresher");
     view->refresher_pid = int_of(sharing, "refresher_pid");
     view->take_overs = int_of(sharing, "take_overs");
     view->returned = int_of(sharing, "returned_references");

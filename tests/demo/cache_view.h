@@ -22,7 +22,7 @@ struct cache_view {
     struct cache_row rows[CACHE_MAX_ROWS]; /* by host */
     int64_t references; /* their sum */
     /* Of processes that share the cache; processes 0: it is not shared. */
-    int64_t processes, refresher_pid, take_overs, returned;
+    int64_t processes, refresher, refresher_pid, take_overs, returned;
 };
 
 /* Asks the socket at path. False: nobody answers there, or not with a status. */

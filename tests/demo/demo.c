@@ -25,11 +25,6 @@
 
 /* ---- what is awaited ---- */
 
-static bool lines_for_all_closed(void)
-{
-    return stage.telemetry_lines == stage.closed;
-}
-
 static bool flipped_is_off(void)
 {
     const struct cache_row *row = cache_view_find(&stage.view, stage.addresses[FLIPPED]);

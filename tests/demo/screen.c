@@ -91,13 +91,25 @@ static void draw_row(struct screen *screen, const struct cache_row *row)
     end_line(screen);
 }
 
+static const char *plural(int64_t count, const char *ending)
+{
+    return count == 1 ? "" : ending;
+}
+
+/* As `hostflags-host status` says it. */
 static void draw_sharing(struct screen *screen, const struct cache_view *view)
 {
     if (view->processes == 0)
         return;
-    printf("  %lld processes, refreshed by pid %lld, %lld take-over%s, %lld references returned",
-        (long long)view->processes, (long long)view->refresher_pid, (long long)view->take_overs,
-        view->take_overs == 1 ? "" : "s", (long long)view->returned);
+    printf("  %lld process%s, refreshed by ", (long long)view->processes,
+        plural(view->processes, "es"));
+    if (view->refresher == 0)
+        printf("none");
+    else
+        printf(
+            "process %lld (pid %lld)", (long long)view->refresher, (long long)view->refresher_pid);
+    printf(", %lld take-over%s, %lld reference%s returned", (long long)view->take_overs,
+        plural(view->take_overs, "s"), (long long)view->returned, plural(view->returned, "s"));
     end_line(screen);
 }
 

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { SCREEN_NOTES = 16 };
+enum { SCREEN_NOTES = 14 }; /* with 21 hosts the screen takes 40 lines at most */
 
 struct screen {
     bool terminal;

@@ -121,22 +121,46 @@ static void start_proxy(void)
     free(config);
     if (stage.proxy == NULL)
         give_up("%s could not be started", program);
-    if (!HF_WAIT_UNTIL(cache_view_read(stage.socket_path, &stage.view), BOUND_MS))
+    /* The status socket answers before all processes accept clients: it does not tell. */
+    if (!hf_process_wait_output(stage.proxy, " is running: ", BOUND_MS))
+        give_up("the proxy does not say that it is running");
+    if (!cache_view_read(stage.socket_path, &stage.view))
         give_up("the proxy's status socket does not answer");
+}
+
+static struct hf_load *start_clients(int first_host, int hosts, size_t count)
+{
+    struct hf_load_target targets[HOSTS_MOST];
+    struct hf_load *clients;
+
+    for (int i = 0; i < hosts; i++)
+        targets[i] = (struct hf_load_target){stage.addresses[first_host + i], stage.listen_port};
+    clients = hf_load_start(&(struct hf_load_options){.targets = targets,
+        .target_count = (size_t)hosts,
+        .connections = count,
+        .payload_bytes = PAYLOAD_BYTES});
+    if (clients == NULL)
+        give_up("the clients could not be started");
+    return clients;
 }
 
 void stage_start_load(void)
 {
-    struct hf_load_target targets[HOSTS];
+    stage.load = start_clients(0, HOSTS, CONNECTIONS);
+}
 
-    for (int i = 0; i < HOSTS; i++)
-        targets[i] = (struct hf_load_target){stage.addresses[i], stage.listen_port};
-    stage.load = hf_load_start(&(struct hf_load_options){.targets = targets,
-        .target_count = HOSTS,
-        .connections = CONNECTIONS,
-        .payload_bytes = PAYLOAD_BYTES});
-    if (stage.load == NULL)
-        give_up("the clients could not be started");
+struct hf_load *stage_add_clients(int first_host, int hosts, size_t count)
+{
+    struct hf_load *clients = start_clients(first_host, hosts, count);
+    struct hf_load_counts counts;
+
+    if (!hf_load_wait_round(clients, BOUND_MS))
+        give_up("bytes of %zu more clients did not come back", count);
+    hf_load_get_counts(clients, &counts);
+    if (counts.done != count)
+        give_up("of %zu more clients %zu have their bytes, %zu failed, %zu were lost", count,
+            counts.done, counts.failed, counts.lost);
+    return clients;
 }
 
 /* ---- looking ---- */
@@ -210,17 +234,6 @@ void stage_open(const struct stage_options *options)
     start_proxy();
 }
 
-struct hf_load *stage_start_client(int host)
-{
-    struct hf_load_target target = {stage.addresses[host], stage.listen_port};
-    struct hf_load *client = hf_load_start(&(struct hf_load_options){
-        .targets = &target, .target_count = 1, .connections = 1, .payload_bytes = PAYLOAD_BYTES});
-
-    if (client == NULL || !hf_load_wait_round(client, BOUND_MS))
-        give_up("a client of %s could not be started", stage.addresses[host]);
-    return client;
-}
-
 void stage_check_bytes(const char *when, size_t lost)
 {
     struct hf_load_counts counts;
@@ -259,6 +272,11 @@ void stage_close(void)
 }
 
 /* ---- what is awaited in both parts ---- */
+
+bool lines_for_all_closed(void)
+{
+    return stage.telemetry_lines == stage.closed;
+}
 
 bool all_connected(void)
 {

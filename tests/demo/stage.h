@@ -54,9 +54,11 @@ void stage_close(void);
 
 __attribute__((format(printf, 1, 2), noreturn)) void give_up(const char *format, ...);
 
-/* CONNECTIONS clients arrive at the first HOSTS upstreams; and one at a single one. */
+/* CONNECTIONS clients begin to arrive at the first HOSTS upstreams. */
 void stage_start_load(void);
-struct hf_load *stage_start_client(int host);
+
+/* More of them, at so many upstreams from first_host on: all have arrived, and got their bytes. */
+struct hf_load *stage_add_clients(int first_host, int hosts, size_t count);
 
 /* All bytes came back, and of CONNECTIONS clients so many are lost. */
 void stage_check_bytes(const char *when, size_t lost);
@@ -75,6 +77,7 @@ void await(bool (*reached)(void), const char *what);
 
 /* ---- what is awaited in both parts ---- */
 
+bool lines_for_all_closed(void); /* of telemetry: each session read its flag, and it was on */
 bool all_connected(void);
 bool all_on_and_fresh(void);
 
