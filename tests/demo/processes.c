@@ -201,9 +201,8 @@ void play_processes(void)
     act_return();
     act_go_on();
     act_leave();
-    printf(
-        "\n%d processes, %d connections, %d requests; the refreshing process was killed, another "
-        "took over after %.1f s.\n",
+    printf("\n%d processes, %d connections, %d requests; the refresher was killed, another "
+           "took over after %.1f s.\n",
         PROCESSES, CONNECTIONS, HOSTS, (double)(took_over_ms - killed_ms) / 1000);
     fflush(stdout);
     stage_close();
