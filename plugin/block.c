@@ -10,7 +10,7 @@
 /* ---- layout ---- */
 
 struct layout {
-    uint64_t published_at, used_at, index_at, rows_at, hosts_at, items_at, positions_at, end;
+    uint64_t published_at, index_at, rows_at, hosts_at, items_at, positions_at, end;
     uint64_t row_size;
     uint32_t index_size, owners;
 };
@@ -27,8 +27,8 @@ static struct layout lay_out(const struct hf_settings *settings)
 
     while (at.index_size < 2 * hosts)
         at.index_size *= 2;
-    at.used_at = offsetof(struct hf_block, connections) + (uint64_t)settings->max_connections * 8;
-    at.published_at = align64(at.used_at + settings->max_connections / HF_PAGE_CONNECTIONS + 1);
+    at.published_at =
+        align64(offsetof(struct hf_block, connections) + (uint64_t)settings->max_connections * 8);
     at.index_at = align64(at.published_at + hosts * 8);
     at.rows_at = align64(at.index_at + (uint64_t)at.index_size * 8);
     at.row_size = (hosts + 7) / 8 * 8;
@@ -53,10 +53,10 @@ void hf_registry_open(
 
     registry->settings = settings;
     HF_STORE(block->owners, at.owners);
-    HF_STORE(block->base, at.owners > 1 ? salt & ~(uint32_t)HF_OWNERS : salt);
+    /* Unlike anything else that a late thread could take for it, above all 0. */
+    HF_STORE(block->base, (at.owners > 1 ? salt & ~(uint32_t)HF_OWNERS : salt) | 0x80000000u);
     HF_STORE(block->index_mask, at.index_size - 1);
     HF_STORE(block->published_at, at.published_at);
-    HF_STORE(block->used_at, at.used_at);
     HF_STORE(block->index_at, at.index_at);
     HF_STORE(block->rows_at, at.rows_at);
     HF_STORE(block->row_size, at.row_size);

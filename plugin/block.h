@@ -3,13 +3,14 @@
  * block.h: the registry's block of memory, for registry.c, agenda.c and view.c; and the inlined
  * read, for whoever hands it on to a host.
  *
- *     +--------+-------------+------+-----------+-------+------------+-------+-----------------+
- *     | header | connections | used | published | index | rows, by   | hosts | heap, positions |
- *     |        | 8 B each    |      | 8 B each  |       | owner, 8 B | 960 B | of due times    |
- *     +--------+-------------+------+-----------+-------+------------+-------+-----------------+
+ *     +---------+-------------+-----------+-------+--------------+-------+-----------------+
+ *     | header  | connections | published | index | rows, by     | hosts | heap, positions |
+ *     |         | 8 B each    | 8 B each  |       | owner, 8 B   | 960 B | of due times    |
+ *     +---------+-------------+-----------+-------+--------------+-------+-----------------+
  *
- * `used` has a byte for each page of connection words that was ever written, so that whoever looks
- * for the words of a dead owner leaves the others untouched.
+ * A thread may be late, and find the block closed (all zero) or with another layout. So without the
+ * lock nothing is stored where an offset of the layout leads, but by a compare-and-swap that
+ * expects what only this life of the registry has written there.
  *
  * Connection word, the whole of a connection entry:
  *
@@ -63,6 +64,8 @@
 #define HF_CONN_LIVE 1u
 #define HF_CONN_ASLEEP 2u
 #define HF_CONN_HOST_MASK 0xfffffu /* max_hosts is at most 2^20 */
+#define HF_CONNECTIONS_MOST 16777216u /* as max_connections */
+#define HF_CONNECTIONS_PER_PAGE 512u /* of 4 KiB */
 
 #define HF_HOST_LIVE 1ull
 #define HF_HOST_PARKED 2ull
@@ -117,7 +120,7 @@ struct hf_block {
     _Atomic uint32_t index_mask;
     _Atomic uint32_t owners; /* rows of counts: 1, or HF_OWNERS + 1 where the block is shared */
     _Atomic uint64_t row_size; /* counts in a row */
-    _Atomic uint64_t published_at, used_at, index_at, rows_at; /* bytes from here */
+    _Atomic uint64_t published_at, index_at, rows_at; /* bytes from here */
     _Atomic uint64_t hosts_at, items_at, positions_at;
     _Atomic uint64_t fallback; /* what a handle that is not live is answered */
     _Atomic int64_t linger_ms;
@@ -136,6 +139,10 @@ struct hf_block {
 
     struct hf_refusals refusals; /* counts by themselves */
 
+    /* Whether any connection word of a page was ever written; set before the first one is. Whoever
+     * looks for the words of a dead owner leaves the other pages untouched. */
+    _Alignas(64) _Atomic uint8_t used_pages[HF_CONNECTIONS_MOST / HF_CONNECTIONS_PER_PAGE];
+
     _Alignas(64) _Atomic uint64_t connections[];
 };
 
@@ -152,14 +159,6 @@ static inline _Atomic uint64_t *hf_block_published(struct hf_block *block, uint3
 static inline struct hf_host_entry *hf_block_host(struct hf_block *block, uint32_t host)
 {
     return (struct hf_host_entry *)hf_block_at(block, &block->hosts_at) + host;
-}
-
-#define HF_PAGE_CONNECTIONS 512u /* 4 KiB */
-
-/* Whether any connection word of that page was ever written; set before the first one is. */
-static inline _Atomic uint8_t *hf_block_used(struct hf_block *block, uint32_t page)
-{
-    return (_Atomic uint8_t *)hf_block_at(block, &block->used_at) + page;
 }
 
 static inline uint32_t hf_host_index(struct hf_block *block, const struct hf_host_entry *entry)

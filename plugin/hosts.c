@@ -256,6 +256,7 @@ struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
         begin_life_locked(registry, entry, now);
     else
         resume_life_locked(registry, entry, now);
+    hf_references_begin_locked(block, owner, hf_host_index(block, entry));
     (void)!hf_references_add(
         block, owner, hf_host_index(block, entry), HF_LOAD(block->base), &before);
     return entry;

@@ -107,11 +107,11 @@ static uint64_t free_words(struct hf_block *block, uint32_t owner)
     uint32_t capacity = HF_LOAD(block->max_connections);
     uint64_t freed = 0;
 
-    for (uint32_t first = 0; first < capacity; first += HF_PAGE_CONNECTIONS) {
+    for (uint32_t first = 0; first < capacity; first += HF_CONNECTIONS_PER_PAGE) {
         uint32_t rest = capacity - first;
-        if (HF_LOAD(*hf_block_used(block, first / HF_PAGE_CONNECTIONS)) != 0)
+        if (HF_LOAD(block->used_pages[first / HF_CONNECTIONS_PER_PAGE]) != 0)
             freed += free_words_from(block, owner, first,
-                first + (rest < HF_PAGE_CONNECTIONS ? rest : HF_PAGE_CONNECTIONS));
+                first + (rest < HF_CONNECTIONS_PER_PAGE ? rest : HF_CONNECTIONS_PER_PAGE));
     }
     return freed;
 }

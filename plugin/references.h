@@ -9,9 +9,9 @@
  *     63      32 31    0
  *     | base    | count |    base: that of the registry's life in which it was counted
  *
- * A thread that is late, from before the registry was closed and opened again, comes with an old
- * base: it counts in nothing and out nothing. What it may leave in a zero word has an old base and
- * is taken for zero.
+ * A thread may be late: the registry was closed meanwhile, and perhaps opened again. It finds a word
+ * of another base, or a zero one, and does nothing. So a word gets its base under the lock, when the
+ * owner holds the host for the first time; without the lock nobody writes to one that has none.
  *
  * Adding needs no lock, so whoever ends a host's life marks it first (HF_HOST_PARKED), then looks
  * at the counts; whoever has added looks at the mark afterwards. All four are sequentially
@@ -40,20 +40,29 @@ static inline uint32_t hf_references_of(struct hf_block *block, uint32_t owner, 
     return value >> 32 == HF_LOAD(block->base) ? (uint32_t)value : 0;
 }
 
-/* Counts one in; *before is the owner's count until then. False: the registry is another one by
- * now than that of `base`. */
+/* The lock is held, and the registry is open: the owner may count this host from now on. */
+static inline void hf_references_begin_locked(struct hf_block *block, uint32_t owner, uint32_t host)
+{
+    _Atomic uint64_t *word = hf_references_word(block, owner, host);
+    uint32_t base = HF_LOAD(block->base);
+
+    if (atomic_load(word) >> 32 != base)
+        atomic_store(word, (uint64_t)base << 32);
+}
+
+/* Counts one in; *before is the owner's count until then. False: it has not begun to count this
+ * host in that life of the registry, and nothing was changed. */
 static inline bool hf_references_add(
     struct hf_block *block, uint32_t owner, uint32_t host, uint32_t base, uint32_t *before)
 {
     _Atomic uint64_t *word = hf_references_word(block, owner, host);
-    uint64_t value = atomic_load(word), mine;
+    uint64_t value = atomic_load(word);
 
     do {
-        mine = value >> 32 == base ? value : (uint64_t)base << 32;
-        if (value != 0 && mine != value && HF_LOAD(block->base) != base)
+        if (value >> 32 != base)
             return false;
-    } while (!atomic_compare_exchange_weak(word, &value, mine + 1));
-    *before = (uint32_t)mine;
+    } while (!atomic_compare_exchange_weak(word, &value, value + 1));
+    *before = (uint32_t)value;
     return true;
 }
 
