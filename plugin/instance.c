@@ -100,23 +100,25 @@ static void leave_share(struct hf_instance *instance)
     hf_share_destroy(share);
 }
 
-/* The memory, and what it takes to share it. */
+/* Fresh memory (a thread that was late may have written to that of before), and what it takes to
+ * share it. */
 static bool make_room(struct hf_instance *instance, const struct hf_settings *settings)
 {
     struct hf_share *share;
+    bool made;
 
     if (hf_memory_reserve(&instance->memory, hf_registry_bytes(settings)) != 0)
         return false;
-    if (!settings->share)
-        return true;
-    share = hf_share_create();
+    share = settings->share ? hf_share_create() : NULL;
     pthread_mutex_lock(&instance->registry_mutex);
-    if (share != NULL && hf_memory_share(&instance->memory) == 0)
+    made = settings->share ? share != NULL && hf_memory_share(&instance->memory) == 0
+                           : hf_memory_zero(&instance->memory) == 0;
+    if (made)
         instance->share = share;
     pthread_mutex_unlock(&instance->registry_mutex);
-    if (instance->share == NULL)
+    if (!made)
         hf_share_destroy(share);
-    return instance->share != NULL;
+    return made;
 }
 
 enum hf_up_error hf_instance_up(struct hf_instance *instance, struct hf_settings *settings)

@@ -9,9 +9,10 @@
  *     63      32 31    0
  *     | base    | count |    base: that of the registry's life in which it was counted
  *
- * A thread may be late: the registry was closed meanwhile, and perhaps opened again. It finds a word
- * of another base, or a zero one, and does nothing. So a word gets its base under the lock, when the
- * owner holds the host for the first time; without the lock nobody writes to one that has none.
+ * A thread may be late: the registry was closed meanwhile, and perhaps opened again. It finds a
+ * word of another base, or a zero one, and does nothing. So a word gets its base under the lock,
+ * when the owner holds the host for the first time; without the lock nobody writes to one that has
+ * none.
  *
  * Adding needs no lock, so whoever ends a host's life marks it first (HF_HOST_PARKED), then looks
  * at the counts; whoever has added looks at the mark afterwards. All four are sequentially
