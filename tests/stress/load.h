@@ -18,11 +18,11 @@
 #include "tests/integration/cache_fixture.h"
 
 enum { HOSTS = 8, CHILDREN = 6, HELD_MOST = 100 };
-enum { TTL_MS = 1000, LINGER_MS = 300, ANSWER_MS = 30 };
-enum { REST_MS = 3000 }; /* enough for the dead's references to return, and for the linger */
+enum { TTL_MS = 2000, EARLY_MS = TTL_MS * 8 / 10, LINGER_MS = 300, ANSWER_MS = 100 };
+enum { REST_MS = 4000 }; /* enough for the dead's references to return, and for the linger */
 
 #define SETTINGS \
-    "flags = a, b\nallow_http = loopback\nshare = on\nttl = 1s\nttl_min = 100ms\n" \
+    "flags = a, b\nallow_http = loopback\nshare = on\nttl = 2s\nttl_min = 100ms\n" \
     "linger = 300ms\nmax_hosts = 8\nmax_connections = 20000\n"
 
 enum phase {
@@ -41,7 +41,9 @@ struct ledger {
 FIXTURE struct board {
     _Atomic uint16_t ports[HOSTS];
     _Atomic uint64_t asked[HOSTS]; /* as the services count */
+    _Atomic uint64_t early[HOSTS]; /* of these: sooner than 0.8 TTL after the one before */
     _Atomic uint64_t made[HOSTS]; /* connections that may have made the host anew */
+    _Atomic int64_t made_ms[HOSTS]; /* when the latest of these began */
     _Atomic uint64_t refreshes[HOSTS]; /* that said HF_OK */
     _Atomic uint64_t reloads, leaves;
     _Atomic enum phase phase;
@@ -94,22 +96,40 @@ struct holder {
     int count;
 };
 
-/* A host that is held cannot leave, and one that no longer is lingers. Where it leaves sooner since
- * its values are older than their TTL, the request for the new ones is part of the plan. */
+/* Whether the host cannot have left within half its linger from now on: somebody holds it, or it
+ * was made less than half its linger ago, and that is counted already. Where it leaves sooner since
+ * its values are older than their TTL, the request for the new ones is none that is early. */
+FIXTURE bool is_there(int host, int64_t now)
+{
+    int64_t made_ms = board->made_ms[host];
+
+    return held(host) > 0 || (now >= made_ms && now - made_ms < LINGER_MS / 2);
+}
+
+FIXTURE hf_conn connect_counted(int host)
+{
+    int64_t began_ms = hf_wait_now_ms();
+    bool there;
+    hf_conn conn;
+
+    board->made[host]++;
+    there = is_there(host, began_ms);
+    if (!there)
+        board->made_ms[host] = began_ms;
+    conn = hf_test_connect(plugin, url_of(host));
+    if (there && hf_wait_now_ms() - began_ms < LINGER_MS / 2)
+        board->made[host]--;
+    return conn;
+}
+
 FIXTURE void connect_one(struct holder *holder)
 {
     int host = (int)draw(HOSTS);
-    int64_t began_ms = hf_wait_now_ms();
-    bool known;
     hf_conn conn;
 
     if (holder->count == HELD_MOST || host == resting_host())
         return;
-    board->made[host]++;
-    known = held(host) > 0;
-    conn = hf_test_connect(plugin, url_of(host));
-    if (conn == HF_NO_CONN || (known && hf_wait_now_ms() - began_ms < LINGER_MS))
-        board->made[host]--;
+    conn = connect_counted(host);
     if (conn == HF_NO_CONN)
         return;
     holder->conns[holder->count] = conn;
@@ -177,9 +197,9 @@ FIXTURE void act_once(struct holder *holder)
         disconnect_one(holder, (int)draw((uint32_t)holder->count));
     else if (dice < 9990 && holder->count > 0)
         (void)plugin->is_enabled(holder->conns[draw((uint32_t)holder->count)], A);
-    else if (dice >= 9990 && dice < 9996)
+    else if (dice == 9990)
         refresh_one();
-    else if (dice == 9996)
+    else if (dice == 9996 && draw(4) == 0)
         reload();
     else if (dice == 9997)
         free(hf_test_status(plugin, HF_STATUS_JSON));
@@ -219,6 +239,22 @@ FIXTURE _Noreturn void be_child(int number, uint64_t seed)
 
 /* ---- the services ---- */
 
+FIXTURE int64_t arrival_ms(struct hf_flag_service *of, size_t number)
+{
+    return hf_flag_service_request(of, number)->time_ms;
+}
+
+FIXTURE void count_requests(struct hf_flag_service *of, int host)
+{
+    size_t count = hf_flag_service_count(of);
+
+    for (size_t i = board->asked[host]; i < count; i++) {
+        if (i > 0 && arrival_ms(of, i) - arrival_ms(of, i - 1) < EARLY_MS)
+            board->early[host]++;
+    }
+    board->asked[host] = count;
+}
+
 FIXTURE _Noreturn void be_services(void)
 {
     struct hf_flag_service *all[HOSTS];
@@ -235,7 +271,7 @@ FIXTURE _Noreturn void be_services(void)
     }
     while (hf_wait_nap(INT64_MAX)) {
         for (int i = 0; i < HOSTS; i++)
-            board->asked[i] = hf_flag_service_count(all[i]);
+            count_requests(all[i], i);
     }
     _exit(0);
 }
