@@ -197,9 +197,9 @@ FIXTURE void act_once(struct holder *holder)
         disconnect_one(holder, (int)draw((uint32_t)holder->count));
     else if (dice < 9990 && holder->count > 0)
         (void)plugin->is_enabled(holder->conns[draw((uint32_t)holder->count)], A);
-    else if (dice == 9990)
+    else if (dice == 9990 && draw(40) == 0)
         refresh_one();
-    else if (dice == 9996 && draw(4) == 0)
+    else if (dice == 9996 && draw(10) == 0)
         reload();
     else if (dice == 9997)
         free(hf_test_status(plugin, HF_STATUS_JSON));

@@ -2,8 +2,8 @@
  *
  * Random deaths under load: processes that share a cache connect, read, disconnect, ask for
  * refreshes, reload and leave at random, and are killed at random, one in three times the one that
- * refreshes. Each test is a tenth of all kills in the life of one and the same cache. Then the load
- * pauses, and:
+ * refreshes. All tests are the life of one and the same cache; after each hundred kills or so the
+ * load pauses, and:
  *
  *   - each host has exactly the references that the living say they hold;
  *   - each host that is held is asked again, within its TTL and 5 s: none is stuck;
@@ -23,7 +23,6 @@
  * timing). This process forks all others, has no thread and no connection; the services are in a
  * process of their own.
  */
-#include <errno.h>
 #include <json-c/json.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -31,11 +30,11 @@
 #include "tests/stress/load.h"
 #include "tests/support/fds.h"
 
-enum { ROUNDS = 10, SETTLE_MS = 5000 };
+enum { ROUNDS_MOST = 10, ROUND = 100, SETTLE_MS = 5000 };
 
 static pid_t children[CHILDREN], services;
-static int64_t kills;
-static int rounds, descriptors;
+static int64_t kills, kills_wanted;
+static int rounds, round_count, descriptors;
 
 /* ---- processes ---- */
 
@@ -124,9 +123,9 @@ static int victim(void)
     return (int)draw(CHILDREN);
 }
 
-static void kill_at_random(int count)
+static void kill_at_random(int64_t count)
 {
-    for (int i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++) {
         int64_t end = hf_wait_now_ms() + (int64_t)draw(120);
         while (hf_wait_nap(end))
             replace_gone();
@@ -226,6 +225,11 @@ static void check_let_go(void)
     CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), 0);
 }
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 struct requests {
     int64_t asked, early, made, refreshes;
 };
@@ -262,7 +266,7 @@ static void check_early(const char *name, struct requests count, int64_t lost)
 {
     int64_t bound = count.made + count.refreshes + lost;
 
-    if (!CHECK_INT_BETWEEN(count.early, 0, bound) || rounds == ROUNDS)
+    if (!CHECK_INT_BETWEEN(count.early, 0, bound) || rounds == round_count)
         printf("        %-5s %5lld requests, %4lld early, at most %4lld: %lld made, %lld refresh, "
                "%lld lost\n",
             name, (long long)count.asked, (long long)count.early, (long long)bound,
@@ -276,10 +280,10 @@ static void check_requests(void)
     char name[32];
 
     CHECK_INT_BETWEEN(inner("sharing", "take_overs"), 0, ends);
+    CHECK(requests_of_all().asked > 0);
     for (int host = 0; host < HOSTS; host++) {
-        CHECK(board->asked[host] > 0);
         snprintf(name, sizeof(name), "host %d", host);
-        check_early(name, requests_of(host), lost < ends ? lost : ends);
+        check_early(name, requests_of(host), smaller(lost, ends));
     }
     check_early("all", requests_of_all(), lost);
 }
@@ -293,13 +297,10 @@ static void check_own_process(void)
 
 static void run_round(void)
 {
-    const char *wanted = getenv("HF_STRESS_KILLS");
-    int all = wanted == NULL ? 1000 : atoi(wanted);
-
     if (rounds++ == 0)
         start_all();
     board->phase = LOAD;
-    kill_at_random(all / ROUNDS > 0 ? all / ROUNDS : 1);
+    kill_at_random(kills_wanted * rounds / round_count - kills);
     check_hold();
     printf("        %lld kills, %lld take-overs, %lld references returned, %lld held, "
            "%llu reloads, %llu left, %lld requests lost\n",
@@ -323,19 +324,31 @@ static void stop_all_processes(void)
     plugin->fini();
 }
 
+/* A round for each hundred kills, or ten of equal length. */
+static void plan_rounds(void)
+{
+    const char *wanted = getenv("HF_STRESS_KILLS");
+
+    kills_wanted = wanted == NULL ? 1000 : atoll(wanted);
+    if (kills_wanted < 1)
+        kills_wanted = 1;
+    round_count = (int)smaller(ROUNDS_MOST, (kills_wanted + ROUND - 1) / ROUND);
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const titles[ROUNDS] = {"C91 C92 C93 random kills, 1 of 10",
-        "C91 C92 C93 random kills, 2 of 10", "C91 C92 C93 random kills, 3 of 10",
-        "C91 C92 C93 random kills, 4 of 10", "C91 C92 C93 random kills, 5 of 10",
-        "C91 C92 C93 random kills, 6 of 10", "C91 C92 C93 random kills, 7 of 10",
-        "C91 C92 C93 random kills, 8 of 10", "C91 C92 C93 random kills, 9 of 10",
-        "C91 C92 C93 random kills, 10 of 10"};
-    struct hf_test tests[ROUNDS];
+    static const char *const titles[ROUNDS_MOST] = {"C91 C92 C93 random kills, part 1",
+        "C91 C92 C93 random kills, part 2", "C91 C92 C93 random kills, part 3",
+        "C91 C92 C93 random kills, part 4", "C91 C92 C93 random kills, part 5",
+        "C91 C92 C93 random kills, part 6", "C91 C92 C93 random kills, part 7",
+        "C91 C92 C93 random kills, part 8", "C91 C92 C93 random kills, part 9",
+        "C91 C92 C93 random kills, part 10"};
+    struct hf_test tests[ROUNDS_MOST];
     const char *seed = getenv("HF_SEED");
     int status;
 
-    for (int i = 0; i < ROUNDS; i++)
+    plan_rounds();
+    for (int i = 0; i < round_count; i++)
         tests[i] = (struct hf_test){titles[i], run_round};
     random_state =
         seed == NULL ? (uint64_t)hf_wait_now_ms() * 2654435761u | 1 : strtoull(seed, NULL, 10) | 1;
@@ -343,7 +356,7 @@ int main(int argc, char **argv)
     board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)
         return 1;
-    status = run_tests("kills", tests, ROUNDS, argc, argv);
+    status = run_tests("kills", tests, (size_t)round_count, argc, argv);
     if (rounds > 0)
         stop_all_processes();
     return status;
