@@ -110,6 +110,8 @@ static int64_t end_of_ttl(const struct hf_facts *facts)
 
 int64_t hf_schedule_give_up(const struct hf_facts *facts)
 {
+    if (facts->asked_ms == HF_NEVER)
+        return facts->not_before_ms;
     return larger(facts->not_before_ms, later(facts->asked_ms, BACKOFF_FIRST_MS));
 }
 

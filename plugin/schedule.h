@@ -63,7 +63,8 @@ int64_t hf_schedule_retry_floor(int64_t now, int64_t retry_after_ms);
 /* After a 401, 403 or 404 at `now`: 15 min x U(1.0, 1.1) later. */
 int64_t hf_schedule_refusal(int64_t now, uint32_t jitter);
 
-/* After a request was given up without an answer: not before the first backoff after it began. */
+/* After a request was given up without an answer: not before the first backoff after it began, if
+ * any was sent. */
 int64_t hf_schedule_give_up(const struct hf_facts *facts);
 
 /* When a failed host may be asked although its backoff is not over, because something has changed:

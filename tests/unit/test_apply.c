@@ -133,6 +133,25 @@ static void test_record_in_flight(void)
     check_record_leaves(true);
 }
 
+/* Two refreshers in a row died after they had taken the host and before they asked it. */
+static void test_lost_before_asked(void)
+{
+    struct fixture f;
+    struct hf_host_entry *entry;
+    struct hf_job job;
+    FIXTURE_OPEN(&f, "ttl", "15min");
+
+    connect_at(&f, "one.example", 0);
+    entry = hf_block_host(hf_registry_block(&f.registry), 0);
+    for (int64_t death = 1; death <= 2; death++) {
+        entry->facts.in_flight = true;
+        hf_registry_lead(&f.registry, death * SECOND);
+    }
+    if (CHECK(take(&f, 10 * SECOND, &job)))
+        CHECK(succeed(&f, &job, 1, 0, 10 * SECOND).counted);
+    fixture_close(&f);
+}
+
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
@@ -143,6 +162,7 @@ int main(int argc, char **argv)
         {"C84 C66 in flight after a refusal, other requests: the refusal is forgotten",
             test_in_flight_after_refusal},
         {"C84 C65 other requests: not before the end of a Retry-After", test_retry_after},
+        {"C91 lost twice before it was asked: it is asked", test_lost_before_asked},
         {"C84 the record of a failed host leaves in its time", test_failed_record},
         {"C84 the record of a host that was in flight leaves in its time", test_record_in_flight},
     };
