@@ -17,7 +17,7 @@
 
 #include "tests/integration/cache_fixture.h"
 
-enum { HOSTS = 8, CHILDREN = 6, HELD_MOST = 100 };
+enum { HOSTS = 8, CHILDREN = 6, HELD_MOST = 100, MAX_CONNECTIONS = 20000 };
 enum { TTL_MS = 2000, EARLY_MS = TTL_MS * 8 / 10, LINGER_MS = 300, ANSWER_MS = 100 };
 enum { REST_MS = 4000 }; /* enough for the dead's references to return, and for the linger */
 
@@ -28,7 +28,8 @@ enum { REST_MS = 4000 }; /* enough for the dead's references to return, and for 
 enum phase {
     LOAD, /* all at random */
     HOLD, /* nothing is called but is_enabled, of all that is held */
-    LET_GO /* all is given back */
+    LET_GO, /* all is given back */
+    FILL /* the first child takes every connection that there is */
 };
 
 /* One per child, written by it alone while it lives. */
@@ -207,6 +208,15 @@ FIXTURE void act_once(struct holder *holder)
         leave();
 }
 
+/* Once, and forgets the handles. */
+FIXTURE void fill(struct ledger *ledger)
+{
+    if (ledger != board->ledgers || ledger->reached == FILL)
+        return;
+    while (hf_test_connect(plugin, url_of(0)) != HF_NO_CONN)
+        ledger->held[0]++;
+}
+
 FIXTURE void take_part(struct holder *holder, enum phase phase)
 {
     switch (phase) {
@@ -220,6 +230,9 @@ FIXTURE void take_part(struct holder *holder, enum phase phase)
         break;
     case LET_GO:
         let_go(holder, -1);
+        break;
+    case FILL:
+        fill(holder->ledger);
         break;
     }
     holder->ledger->reached = phase;

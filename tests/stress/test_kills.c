@@ -8,7 +8,7 @@
  *   - each host has exactly the references that the living say they hold;
  *   - each host that is held is asked again, within its TTL and 5 s: none is stuck;
  *   - each handle of the living answers as its service does;
- *   - once all is given back, all hosts leave;
+ *   - once all is given back, all hosts leave, and at the end one process can take all connections;
  *   - this process has no more descriptors than before, and no dead child;
  *   - no service was asked more often than promised. The plan has no request sooner than 0.8 TTL
  *     after the one before, so it has no more than 1 + time / (0.8 TTL). Of those that came sooner
@@ -230,6 +230,15 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* No connection was lost on the way: that would be one that nobody can take. */
+static void check_fill(void)
+{
+    board->phase = FILL;
+    CHECK(HF_WAIT_UNTIL(all_reached(FILL), BOUND_MS));
+    CHECK_INT_EQ(held(0), MAX_CONNECTIONS);
+    CHECK_INT_EQ(fact(0, "references"), MAX_CONNECTIONS);
+}
+
 struct requests {
     int64_t asked, early, made, refreshes;
 };
@@ -311,6 +320,8 @@ static void run_round(void)
     check_let_go();
     check_requests();
     check_own_process();
+    if (rounds == round_count)
+        check_fill();
 }
 
 static void stop_all_processes(void)
