@@ -10,7 +10,7 @@
  *     idle                   park it: no more requests; look again when its time is over
  *     held, value expired    publish the defaults (max_stale)
  *     held, asleep           nothing until somebody reads
- *     held, not allowed      nothing: it was allowed before a reload
+ *     held, not allowed      nothing: it was allowed before a reload, or by another process
  *     held, due              hand it out as a job
  *     held, rejected         hand it out as a probe: has the token's file changed?
  *
@@ -126,7 +126,8 @@ static bool tend_locked(
     }
     if (!hf_host_is_held_locked(block, host) && tend_idle_locked(registry, host, entry, now))
         return false;
-    if ((word & HF_HOST_ASLEEP) != 0 || !entry->allowed || !hf_rules_ask(hf_block_rules(block))) {
+    if ((word & HF_HOST_ASLEEP) != 0 || !hf_host_is_allowed(registry, entry) ||
+        !hf_rules_ask(hf_block_rules(block))) {
         entry->facts.due_ms = entry->probe_ms = HF_NEVER;
         hf_host_plan_locked(registry, host);
         return false;
@@ -196,8 +197,8 @@ enum hf_refresh_result hf_registry_refresh(
     block = hf_registry_block(registry);
     for (uint32_t host = 0; host < block->slots_used; host++) {
         struct hf_host_entry *entry = hf_block_host(block, host);
-        if (!entry->bound || !entry->allowed || (HF_LOAD(entry->word) & HF_HOST_LIVE) == 0 ||
-            !hf_host_is_held_locked(block, host) ||
+        if (!entry->bound || !hf_host_is_allowed(registry, entry) ||
+            (HF_LOAD(entry->word) & HF_HOST_LIVE) == 0 || !hf_host_is_held_locked(block, host) ||
             (key != NULL && !hf_upstream_same_host(&entry->key, key)))
             continue;
         enum hf_refresh_result result = refresh_locked(registry, host, now);

@@ -106,7 +106,6 @@ struct hf_host_entry {
     uint32_t next_free; /* in the list of free slots: index + 1 */
     _Atomic bool bound; /* the slot has a key and is in the index; set last, cleared first */
     bool expired; /* max_stale has passed and the defaults are published */
-    bool allowed; /* by allowed_hosts; if not, it is never asked */
     bool lost; /* its latest request was given up because the process died that had sent it */
     bool asked_twice; /* because of a 304 that meant nothing; once is enough */
     char etag[HF_ETAG_MAX + 1]; /* of the values; "": none */
@@ -133,7 +132,8 @@ struct hf_block {
     uint32_t first_free; /* list of those that are free again: index + 1 */
     uint32_t heap_count;
     uint32_t owners_used; /* rows that were ever in use */
-    uint32_t led_by; /* the owner that began to lead last; 0: nobody, or the block is not shared */
+    uint32_t led_by; /* the owner that began to lead last, or HF_LED_BY_THE_DEAD; 0: nobody has
+                        yet, or the block is not shared */
     struct hf_rules rules[2];
     uint32_t current_rules;
     struct hf_totals totals;
@@ -233,6 +233,8 @@ static inline int hf_registry_read(struct hf_registry *registry, hf_handle handl
     return (int)(atomic_load_explicit(&block->fallback, memory_order_relaxed) >> flag & 1);
 }
 
+#define HF_LED_BY_THE_DEAD (HF_OWNERS + 1)
+
 /* ---- registry.c ---- */
 
 /* Makes a connection word in use, as it was read, a free one. False: it is another one by now.
@@ -276,6 +278,9 @@ void hf_host_set_values_locked(struct hf_host_entry *entry, uint64_t sent, uint6
 /* Writes what readers of this host are answered: its values, or the defaults where it has none. */
 void hf_host_publish_locked(struct hf_registry *registry, uint32_t host);
 
+/* Whether it may be asked, by the settings of this process. If not, it never is. */
+bool hf_host_is_allowed(struct hf_registry *registry, const struct hf_host_entry *entry);
+
 /* Puts the host where the worker has to look at it next. */
 void hf_host_plan_locked(struct hf_registry *registry, uint32_t host);
 
@@ -299,5 +304,12 @@ bool hf_host_awaken_locked(struct hf_registry *registry, uint32_t host, int64_t 
 
 /* Takes a record's key out of the index and frees its slot. */
 void hf_host_unbind_locked(struct hf_registry *registry, uint32_t host);
+
+/* ---- apply.c ---- */
+
+/* What the settings of this process, which leads, change about a host: its word, plan and answer.
+ * What is in flight stays so. anew: it is to be asked again, whether its values are fresh or not.
+ * */
+void hf_host_apply_locked(struct hf_registry *registry, uint32_t host, bool anew, int64_t now);
 
 #endif

@@ -6,6 +6,7 @@
  * that is a backoff or a request in flight. A record becomes live again by the next acquire of its
  * key, with its backoff but without a value.
  */
+#include "plugin/allowed.h"
 #include "plugin/references.h"
 
 void hf_host_set_values_locked(struct hf_host_entry *entry, uint64_t sent, uint64_t on)
@@ -53,6 +54,11 @@ uint64_t hf_host_references_locked(struct hf_block *block, uint32_t host)
 bool hf_host_is_held_locked(struct hf_block *block, uint32_t host)
 {
     return hf_host_references_locked(block, host) > 0;
+}
+
+bool hf_host_is_allowed(struct hf_registry *registry, const struct hf_host_entry *entry)
+{
+    return hf_allowed_fits(registry->settings->allowed_hosts, &entry->key);
 }
 
 void hf_host_plan_locked(struct hf_registry *registry, uint32_t host)
@@ -188,7 +194,6 @@ static struct hf_host_entry *bind_locked(struct hf_registry *registry,
     entry->probe_ms = HF_NEVER;
     entry->asked_twice = entry->lost = false;
     entry->message[0] = '\0';
-    entry->allowed = true;
     HF_STORE(entry->bound, true);
     block->totals.host_slots++;
     hf_index_insert_locked(block, hash, host);

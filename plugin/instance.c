@@ -11,13 +11,14 @@
 /* What a registry is before it was first opened: a closed one. Never written to. */
 static _Alignas(64) unsigned char no_block[sizeof(struct hf_block)];
 
-/* The mutex of this process first: fini takes the shared one away under it. */
+/* The mutex of this process first: under it fini takes the tables and the shared mutex away, in one
+ * step. Who has no tables any more must not meet the death of one who was changing them. */
 static void take(void *arg)
 {
     struct hf_instance *instance = arg;
 
     pthread_mutex_lock(&instance->registry_mutex);
-    if (instance->share != NULL && hf_share_lock(instance->share)) {
+    if (instance->sharing && hf_share_lock(instance->share)) {
         hf_registry_repair_locked(&instance->registry);
         hf_share_repaired(instance->share);
     }
@@ -27,7 +28,7 @@ static void give(void *arg)
 {
     struct hf_instance *instance = arg;
 
-    if (instance->share != NULL)
+    if (instance->sharing)
         hf_share_unlock(instance->share);
     pthread_mutex_unlock(&instance->registry_mutex);
 }
@@ -59,10 +60,10 @@ static uint32_t draw_salt(void)
     return salt;
 }
 
-static void open_registry(struct hf_instance *instance)
+static void open_registry(struct hf_instance *instance, const struct hf_settings *settings)
 {
     hf_registry_lock(&instance->registry);
-    hf_registry_open(&instance->registry, instance->memory.start, instance->settings, draw_salt());
+    hf_registry_open(&instance->registry, instance->memory.start, settings, draw_salt());
     hf_registry_unlock(&instance->registry);
 }
 
@@ -74,30 +75,25 @@ static void open_worker(struct hf_instance *instance)
     hf_worker_open(&instance->worker, &parts, instance->share);
 }
 
-/* In this process; where it is shared, the others keep theirs. */
-static void close_registry(struct hf_instance *instance)
+/* What a thread may still see stays mapped. */
+static void forget_memory(struct hf_instance *instance)
 {
-    hf_registry_lock(&instance->registry);
-    if (hf_memory_zero(&instance->memory) != 0) {
-        if (instance->share == NULL) {
-            memset(instance->memory.start, 0, instance->memory.bytes);
-        } else {
-            HF_STORE(instance->registry.block, (struct hf_block *)(void *)no_block);
-            instance->memory.start = NULL; /* stays mapped, for those who are late */
-        }
-    }
-    hf_registry_unlock(&instance->registry);
+    HF_STORE(instance->registry.block, (struct hf_block *)(void *)no_block);
+    instance->memory = (struct hf_memory){NULL, 0};
 }
 
-static void leave_share(struct hf_instance *instance)
+/* In this process; where it is shared, the others keep theirs, and nobody is waited for. */
+static void close_registry(struct hf_instance *instance)
 {
-    struct hf_share *share = instance->share;
-
-    hf_life_end(&instance->life);
-    pthread_mutex_lock(&instance->registry_mutex); /* not while a thread is between take and give */
-    instance->share = NULL;
+    pthread_mutex_lock(&instance->registry_mutex);
+    if (hf_memory_zero(&instance->memory) != 0) {
+        if (instance->sharing)
+            forget_memory(instance);
+        else
+            memset(instance->memory.start, 0, instance->memory.bytes);
+    }
+    instance->sharing = false;
     pthread_mutex_unlock(&instance->registry_mutex);
-    hf_share_destroy(share);
 }
 
 /* Fresh memory (a thread that was late may have written to that of before), and what it takes to
@@ -113,8 +109,10 @@ static bool make_room(struct hf_instance *instance, const struct hf_settings *se
     pthread_mutex_lock(&instance->registry_mutex);
     made = settings->share ? share != NULL && hf_memory_share(&instance->memory) == 0
                            : hf_memory_zero(&instance->memory) == 0;
-    if (made)
+    if (made) {
         instance->share = share;
+        instance->sharing = share != NULL;
+    }
     pthread_mutex_unlock(&instance->registry_mutex);
     if (!made)
         hf_share_destroy(share);
@@ -137,8 +135,8 @@ enum hf_up_error hf_instance_up(struct hf_instance *instance, struct hf_settings
         hf_settings_destroy(settings);
         return error;
     }
-    instance->settings = settings;
-    open_registry(instance);
+    open_registry(instance, settings);
+    instance->settings = settings; /* last: a fork may come at any moment */
     open_worker(instance);
     if (instance->share != NULL)
         hf_life_open(&instance->life, &instance->registry, instance->share);
@@ -168,14 +166,23 @@ void hf_instance_apply(struct hf_instance *instance, struct hf_settings *setting
     open_worker(instance);
 }
 
-void hf_instance_down(struct hf_instance *instance)
+struct hf_settings *hf_instance_close(struct hf_instance *instance)
 {
-    struct hf_settings *before = instance->settings;
+    struct hf_settings *settings = instance->settings;
 
+    instance->settings = NULL; /* first: a fork may come at any moment */
     close_registry(instance);
-    leave_share(instance);
-    instance->settings = NULL;
-    hf_settings_destroy(before);
+    return settings;
+}
+
+void hf_instance_down(struct hf_instance *instance, struct hf_settings *settings)
+{
+    struct hf_share *share = instance->share;
+
+    hf_life_end(&instance->life);
+    instance->share = NULL;
+    hf_share_destroy(share);
+    hf_settings_destroy(settings);
     hf_fetch_global_cleanup();
 }
 
@@ -185,15 +192,18 @@ void hf_instance_forked(struct hf_instance *instance)
     hf_worker_forget(&instance->worker);
     hf_life_forget(&instance->life);
     HF_STORE(instance->registry.owner, 0);
-    if (instance->share == NULL) {
-        close_registry(instance);
-        if (instance->settings != NULL)
-            open_registry(instance);
-    } else if (hf_registry_is_closed(&instance->registry)) {
-        instance->settings = NULL; /* another thread was in fini */
-    } else {
-        hf_life_open(&instance->life, &instance->registry, instance->share);
+    if (instance->settings == NULL) { /* perhaps another thread was in init or fini */
+        forget_memory(instance);
+        instance->sharing = false;
+        instance->share = NULL;
+        return;
     }
-    if (instance->settings != NULL)
-        open_worker(instance);
+    if (instance->sharing) {
+        instance->registry.settings = instance->settings; /* perhaps one was in reload */
+        hf_life_open(&instance->life, &instance->registry, instance->share);
+    } else {
+        close_registry(instance);
+        open_registry(instance, instance->settings);
+    }
+    open_worker(instance);
 }

@@ -3,8 +3,8 @@
  * instance.h: one cache in one process: settings, registry, its memory and lock, and the worker;
  * with share = on, one registry in several processes that were forked from the one that made it.
  *
- * up, down and forked are called by one thread at a time, which the caller sees to. All else may be
- * going on in other threads meanwhile: on a registry that is not up they find no host and no
+ * up, close, down and forked are called by one thread at a time, which the caller sees to. All else
+ * may be going on in other threads meanwhile: on a registry that is not up they find no host and no
  * connection.
  */
 #ifndef HOSTFLAGS_INSTANCE_H
@@ -21,6 +21,7 @@ struct hf_instance {
     struct hf_life life;
     struct hf_memory memory;
     struct hf_share *share; /* owned while up; NULL: the registry is this process's alone */
+    bool sharing; /* the tables are shared, and so is their lock; under registry_mutex */
     struct hf_settings *settings; /* owned while up; NULL otherwise */
     pthread_mutex_t registry_mutex;
     struct hf_lock registry_lock;
@@ -52,9 +53,14 @@ void hf_instance_stop(struct hf_instance *instance);
 /* After stop: other settings, which it takes over; the worker may start again. Then kick it. */
 void hf_instance_apply(struct hf_instance *instance, struct hf_settings *settings, int64_t now);
 
-/* After stop: closes the registry in this process and frees everything but the address range. To
- * those who share the registry this process is dead. */
-void hf_instance_down(struct hf_instance *instance);
+/* After stop: closes the registry in this process, and waits for nobody. The settings are for down.
+ */
+struct hf_settings *hf_instance_close(struct hf_instance *instance)
+    __attribute__((warn_unused_result));
+
+/* After close: frees everything but the address range. To those who share the registry this process
+ * is dead. */
+void hf_instance_down(struct hf_instance *instance, struct hf_settings *settings);
 
 /* In a child after a fork: new locks, no worker, and an empty registry if it was up (libcurl's
  * handles do not survive a fork, and half of a parent's table is no good either). With share = on

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "plugin/life.h"
 
-#include <signal.h>
+#include "plugin/thread.h"
 
 #define RETRY_MS 5000
 #define LOOK_MS 1000 /* between two looks at the others */
@@ -12,17 +12,26 @@ static void enter_locked(struct hf_life *life, enum hf_life_state state)
     pthread_cond_broadcast(&life->changed);
 }
 
-/* Holds the mutex until the end, and ends without giving it back. */
+/* All numbers may be those of the dead, with nobody left to bury them. */
+static uint32_t join(struct hf_life *life)
+{
+    uint32_t owner = hf_registry_join(life->registry, life->share);
+
+    if (owner != 0)
+        return owner;
+    life->found_dying = hf_life_bury_the_dead(life->registry, life->share, life->now) < LOOK_MS;
+    return hf_registry_join(life->registry, life->share);
+}
+
+/* Holds the mutex until the end, and ends without giving it back. Whoever leads hears of it before
+ * anything can be counted. */
 static void *live(void *arg)
 {
     struct hf_life *life = arg;
-    uint32_t owner;
+    uint32_t owner = join(life);
 
-    hf_registry_lock(life->registry);
-    owner = hf_share_join_locked(life->share);
     if (owner != 0)
-        hf_registry_count_owner_locked(life->registry, owner);
-    hf_registry_unlock(life->registry);
+        hf_share_ring(life->share);
     pthread_mutex_lock(&life->mutex);
     atomic_store(&life->registry->owner, owner);
     enter_locked(life, owner != 0 ? HF_LIFE_INSIDE : HF_LIFE_REFUSED);
@@ -30,21 +39,6 @@ static void *live(void *arg)
         pthread_cond_wait(&life->changed, &life->mutex);
     pthread_mutex_unlock(&life->mutex);
     return NULL;
-}
-
-/* As for the worker: signals are the host's. */
-static int start_locked(struct hf_life *life)
-{
-    sigset_t all, before;
-    int error;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&life->thread, NULL, live, life);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
-        pthread_setname_np(life->thread, "hostflags-life");
-    return error;
 }
 
 static void await_locked(struct hf_life *life)
@@ -56,8 +50,10 @@ static void await_locked(struct hf_life *life)
 /* Starts the thread and waits until it has joined, or joins the thread if it could not. */
 static void try_locked(struct hf_life *life, int64_t now)
 {
+    life->now = now;
+    life->found_dying = false;
     life->retry_ms = now + RETRY_MS;
-    if (start_locked(life) != 0)
+    if (hf_thread_start(&life->thread, "hostflags-life", live, life) != 0)
         return;
     enter_locked(life, HF_LIFE_JOINING);
     while (life->state == HF_LIFE_JOINING)
@@ -66,6 +62,8 @@ static void try_locked(struct hf_life *life, int64_t now)
         pthread_mutex_unlock(&life->mutex);
         pthread_join(life->thread, NULL);
         pthread_mutex_lock(&life->mutex);
+        if (life->found_dying)
+            life->retry_ms = now + HF_SHARE_PAUSE_MS;
         enter_locked(life, HF_LIFE_OUTSIDE);
     }
 }
@@ -123,12 +121,9 @@ int64_t hf_life_bury_the_dead(struct hf_registry *registry, struct hf_share *sha
     for (uint32_t owner = 1; owner <= HF_SHARE_OWNERS; owner++) {
         if (owner == own || hf_share_state(share, owner) == HF_OWNER_FREE)
             continue;
-        hf_registry_lock(registry);
-        if (hf_share_is_dead_locked(share, owner))
-            hf_share_free_locked(share, owner, hf_registry_bury_locked(registry, owner, now));
-        hf_registry_unlock(registry);
+        hf_registry_look_after(registry, share, owner, now);
         if (hf_share_state(share, owner) == HF_OWNER_DYING)
-            next = HF_LIFE_PAUSE_MS;
+            next = HF_SHARE_PAUSE_MS;
         else if (next == INT64_MAX)
             next = LOOK_MS;
     }

@@ -35,6 +35,8 @@ struct hf_life {
     enum hf_life_state state;
     pthread_t thread; /* from JOINING on */
     int64_t retry_ms; /* after a refusal: not before this time */
+    int64_t now; /* for the thread, while JOINING */
+    bool found_dying; /* by the thread: numbers will be free soon */
     struct hf_registry *registry; /* both borrowed from open to end */
     struct hf_share *share;
 };
@@ -48,7 +50,8 @@ struct hf_life {
 void hf_life_open(struct hf_life *life, struct hf_registry *registry, struct hf_share *share);
 
 /* Joins: the registry has this process's number then. False: it could not (no thread, no number
- * left; tried again five seconds later), or is CLOSED. Any thread. */
+ * left; tried again five seconds later, sooner where numbers of the dead come free), or is CLOSED.
+ * Any thread. */
 bool hf_life_join(struct hf_life *life, int64_t now);
 
 /* Ends the thread: to the others this is a death. After the registry was closed in this process, so
@@ -58,11 +61,8 @@ void hf_life_end(struct hf_life *life);
 /* In a child after a fork: CLOSED. */
 void hf_life_forget(struct hf_life *life);
 
-/* Between the two looks by which an owner is found dead (share.h). */
-#define HF_LIFE_PAUSE_MS 100
-
-/* For whoever leads: looks which owners are dead, and gives back what they held. When to look
- * again, from now; INT64_MAX: there is nobody else. */
+/* Looks which owners are dead, and gives back what they held: for whoever leads, and for one who
+ * finds all numbers taken. When to look again, from now; INT64_MAX: there is nobody else. */
 int64_t hf_life_bury_the_dead(struct hf_registry *registry, struct hf_share *share, int64_t now);
 
 #endif

@@ -20,19 +20,24 @@ int hf_memory_reserve(struct hf_memory *memory, size_t bytes)
     return 0;
 }
 
-static int replace(const struct hf_memory *memory, int flags)
-{
-    void *start = mmap(memory->start, memory->bytes, PROTECTION, flags | MAP_FIXED, -1, 0);
-
-    return start == memory->start ? 0 : -1;
-}
-
 int hf_memory_share(const struct hf_memory *memory)
 {
-    return replace(memory, SHARED_FLAGS);
+    void *pages = mmap(NULL, memory->bytes, PROTECTION, SHARED_FLAGS, -1, 0);
+
+    if (pages == MAP_FAILED)
+        return -1;
+    if (mremap(pages, memory->bytes, memory->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, memory->start) ==
+        memory->start)
+        return 0;
+    munmap(pages, memory->bytes);
+    return -1;
 }
 
 int hf_memory_zero(const struct hf_memory *memory)
 {
-    return memory->start == NULL ? 0 : replace(memory, FLAGS);
+    if (memory->start == NULL)
+        return 0;
+    return mmap(memory->start, memory->bytes, PROTECTION, FLAGS | MAP_FIXED, -1, 0) == memory->start
+        ? 0
+        : -1;
 }

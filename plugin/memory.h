@@ -21,8 +21,8 @@ struct hf_memory {
  * 0, or -1: out of memory, nothing changed. */
 int hf_memory_reserve(struct hf_memory *memory, size_t bytes) __attribute__((warn_unused_result));
 
-/* Replaces all pages of a range that is all zero by zero ones that children share with us after a
- * fork. -1: the system refused, nothing changed. */
+/* Replaces all pages by fresh zero ones that children share with us after a fork. -1: the system
+ * refused them, nothing changed. */
 int hf_memory_share(const struct hf_memory *memory) __attribute__((warn_unused_result));
 
 /* Replaces all pages by fresh zero ones at the same addresses. -1: the system refused; the pages

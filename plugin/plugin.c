@@ -8,8 +8,9 @@
  *                    while they change them. Never while waiting for anything, nor in a callback,
  *                    so it may prefer writers: readers that come and go cannot keep fini out.
  *   A gate counts who is in a callback of the host's (lent.h): fini waits until nobody is.
- *   Behind these are the registry's and the worker's mutex (instance.h). Order: changing, use, then
- *   one of those two. Nothing is logged with any of them held but changing.
+ *   Behind these are the mutexes of the registry, the worker and this process's life (instance.h),
+ *   and behind the registry's the one that processes share. Order: changing, use, then one of
+ *   those. Nothing is logged with any of them held but changing.
  *
  * Fork: the child gets new locks and an empty cache, with share = on the parent's; the parent does
  * nothing.
@@ -151,7 +152,7 @@ static int32_t bring_up(struct hf_settings *settings, char *error, size_t error_
     problem = hf_instance_up(&cache, settings);
     if (problem == HF_UP_OK && (!handles_forks || !register_exit_handler())) {
         hf_instance_stop(&cache);
-        hf_instance_down(&cache);
+        hf_instance_down(&cache, hf_instance_close(&cache));
         problem = HF_UP_NO_MEMORY;
     }
     switch (problem) {
@@ -224,7 +225,8 @@ static int32_t reload(const struct hf_setting *list, size_t count, char *error, 
         pthread_rwlock_wrlock(&use);
         hf_instance_apply(&cache, made, hf_clock_ms());
         pthread_rwlock_unlock(&use);
-        if (hf_registry_next_due(&cache.registry) != HF_NEVER) /* else there is nothing to do yet */
+        /* With nothing due there is nothing to do yet, but to stand by for others. */
+        if (cache.share != NULL || hf_registry_next_due(&cache.registry) != HF_NEVER)
             hf_worker_kick(&cache.worker);
     }
     pthread_mutex_unlock(&changing);
@@ -233,6 +235,8 @@ static int32_t reload(const struct hf_setting *list, size_t count, char *error, 
 
 static void fini(void)
 {
+    struct hf_settings *settings;
+
     if (hf_lent_in_callback()) /* nor is it logged: the callback would be called again */
         return;
     pthread_mutex_lock(&changing);
@@ -241,8 +245,9 @@ static void fini(void)
         hf_instance_stop(&cache);
         hf_lent_close();
         pthread_rwlock_wrlock(&use);
-        hf_instance_down(&cache);
+        settings = hf_instance_close(&cache);
         pthread_rwlock_unlock(&use);
+        hf_instance_down(&cache, settings);
     }
     pthread_mutex_unlock(&changing);
 }

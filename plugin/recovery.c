@@ -45,13 +45,14 @@ static void rebuild_free_list_locked(struct hf_block *block)
 }
 
 /* A host that is held and allowed is parked only by somebody who was about to find that out. */
-static void unpark_locked(struct hf_block *block, uint32_t host)
+static void unpark_locked(struct hf_registry *registry, uint32_t host)
 {
+    struct hf_block *block = hf_registry_block(registry);
     struct hf_host_entry *entry = hf_block_host(block, host);
     uint64_t word = HF_LOAD(entry->word);
 
     if ((word & (HF_HOST_LIVE | HF_HOST_PARKED)) != (HF_HOST_LIVE | HF_HOST_PARKED) ||
-        !entry->allowed || !hf_host_is_held_locked(block, host))
+        !hf_host_is_allowed(registry, entry) || !hf_host_is_held_locked(block, host))
         return;
     if (!entry->facts.in_flight)
         entry->facts.due_ms = hf_schedule_resume(&entry->facts, 0);
@@ -79,7 +80,7 @@ void hf_registry_repair_locked(struct hf_registry *registry)
     for (uint32_t host = 0; host < block->slots_used; host++) {
         if (!HF_LOAD(hf_block_host(block, host)->bound))
             continue;
-        unpark_locked(block, host);
+        unpark_locked(registry, host);
         plan_record(hf_block_host(block, host));
         hf_host_publish_locked(registry, host);
         hf_host_plan_locked(registry, host);
@@ -130,22 +131,40 @@ static void clear_row_locked(struct hf_registry *registry, uint32_t owner, int64
     }
 }
 
-uint64_t hf_registry_bury_locked(struct hf_registry *registry, uint32_t owner, int64_t now)
+static uint64_t bury_locked(struct hf_registry *registry, uint32_t owner, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
     uint64_t freed = free_words(block, owner);
 
     clear_row_locked(registry, owner, now);
     HF_STORE(block->connections_full, false);
+    if (block->led_by == owner)
+        block->led_by = HF_LED_BY_THE_DEAD; /* the number may soon be another process's */
     return freed;
 }
 
-void hf_registry_count_owner_locked(struct hf_registry *registry, uint32_t owner)
+void hf_registry_look_after(
+    struct hf_registry *registry, struct hf_share *share, uint32_t owner, int64_t now)
 {
-    struct hf_block *block = hf_registry_block(registry);
+    hf_registry_lock(registry);
+    if (!hf_registry_is_closed(registry) && hf_share_is_dead_locked(share, owner, now))
+        hf_share_free_locked(share, owner, bury_locked(registry, owner, now));
+    hf_registry_unlock(registry);
+}
 
-    if (block->owners_used <= owner)
+uint32_t hf_registry_join(struct hf_registry *registry, struct hf_share *share)
+{
+    struct hf_block *block;
+    uint32_t owner = 0;
+
+    hf_registry_lock(registry);
+    block = hf_registry_block(registry);
+    if (!hf_registry_is_closed(registry))
+        owner = hf_share_join_locked(share);
+    if (block->owners_used <= owner && owner != 0)
         block->owners_used = owner + 1;
+    hf_registry_unlock(registry);
+    return owner;
 }
 
 /* ---- lead ---- */
@@ -160,8 +179,9 @@ static void give_up_locked(struct hf_registry *registry, uint32_t host, int64_t 
     facts->not_before_ms =
         entry->lost ? hf_schedule_give_up(facts) : hf_schedule_ask_again(facts, now);
     facts->due_ms = facts->not_before_ms;
-    entry->lost = true;
     hf_host_plan_locked(registry, host);
+    HF_IN_THIS_ORDER();
+    entry->lost = true;
     facts->in_flight = false;
 }
 
@@ -175,12 +195,16 @@ void hf_registry_lead(struct hf_registry *registry, int64_t now)
     block = hf_registry_block(registry);
     changed = block->led_by != owner;
     block->totals.take_overs += changed && block->led_by != 0;
+    if (changed)
+        HF_STORE(block->linger_ms, registry->settings->policy.linger_ms);
     for (uint32_t host = 0; host < block->slots_used; host++) {
         struct hf_host_entry *entry = hf_block_host(block, host);
         if (!HF_LOAD(entry->bound))
             continue;
-        if (changed)
+        if (changed) {
             entry->etag[0] = '\0';
+            hf_host_apply_locked(registry, host, false, now);
+        }
         if (entry->facts.in_flight)
             give_up_locked(registry, host, now);
     }

@@ -93,7 +93,7 @@ static bool claim_from(struct hf_block *block, uint32_t capacity, const struct p
 
     for (uint32_t tries = 0; tries < capacity; tries++) {
         uint64_t word = atomic_load(&block->connections[index]); /* pairs with give_back */
-        if (word == 0)
+        if (HF_LOAD(block->used_pages[index / HF_CONNECTIONS_PER_PAGE]) == 0)
             HF_STORE(block->used_pages[index / HF_CONNECTIONS_PER_PAGE], 1);
         while ((uint32_t)word == HF_CONN_FREE) {
             uint64_t generation = (uint64_t)((uint32_t)(word >> 32) + pin->base + pin->owner) << 32;

@@ -61,13 +61,14 @@ void hf_registry_open(
     struct hf_registry *registry, void *memory, const struct hf_settings *settings, uint32_t salt);
 
 /* Other settings from now on; the table's sizes and the flags are those of before. Values,
- * references and backoffs stay; answers are merged anew. Hosts that are not allowed any more keep
- * their values and are not asked. The settings of before must still be there.
+ * references and backoffs stay; answers are merged anew. The settings of before must still be
+ * there.
  *
- * Where no other process has begun to lead since this one did: requests in flight are given up (the
- * caller has made sure that none will be completed); and where requests become others, ETags are
- * dropped, and hosts whose last request failed are asked again. Otherwise that is for whoever
- * leads, by its own settings. */
+ * Where no other process has begun to lead since this one did: hosts that are not allowed any more
+ * keep their values and are not asked; requests in flight are given up (the caller has made sure
+ * that none will be completed); and where requests become others, ETags are dropped, and hosts
+ * whose last request failed are asked again. Otherwise all that is for whoever leads, by its own
+ * settings. */
 void hf_registry_apply(
     struct hf_registry *registry, const struct hf_settings *settings, int64_t now);
 
@@ -76,14 +77,17 @@ void hf_registry_apply(
 /* Under the lock, which its last holder took to the grave: puts right what may be half-changed. */
 void hf_registry_repair_locked(struct hf_registry *registry);
 
-/* Under the lock: this owner will count. */
-void hf_registry_count_owner_locked(struct hf_registry *registry, uint32_t owner);
+/* Makes the calling thread's life that of an owner, whose number is returned; 0: none is free, or
+ * the registry is closed. */
+uint32_t hf_registry_join(struct hf_registry *registry, struct hf_share *share);
 
-/* Under the lock: gives back what a dead owner held. How many connections that were. */
-uint64_t hf_registry_bury_locked(struct hf_registry *registry, uint32_t owner, int64_t now);
+/* Looks whether that owner is dead, and gives back what it held once that is certain. */
+void hf_registry_look_after(
+    struct hf_registry *registry, struct hf_share *share, uint32_t owner, int64_t now);
 
 /* Before the first take_due of a process that begins to lead: gives up what is in flight, since
- * nobody will end it. If another one led before, whose settings may differ, ETags are dropped. */
+ * nobody will end it. If another one led before, whose settings may differ, ETags are dropped, and
+ * hosts are planned by the settings at hand. */
 void hf_registry_lead(struct hf_registry *registry, int64_t now);
 
 /* ---- connections' side ---- */

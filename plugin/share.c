@@ -20,6 +20,7 @@ struct hf_share {
     _Atomic uint64_t returned;
     _Alignas(64) _Atomic uint32_t bell;
     _Alignas(64) _Atomic uint8_t states[HF_SHARE_OWNERS + 1]; /* enum hf_owner_state */
+    int64_t found_dead_ms[HF_SHARE_OWNERS + 1]; /* while DYING: when that was seen */
     pthread_mutex_t lives[HF_SHARE_OWNERS + 1];
 };
 
@@ -60,6 +61,7 @@ void hf_share_destroy(struct hf_share *share)
         munmap(share, sizeof(*share));
 }
 
+/* It can never be beyond recovery: whoever gets EOWNERDEAD repairs, or dies with it in turn. */
 bool hf_share_lock(struct hf_share *share)
 {
     return pthread_mutex_lock(&share->lock) == EOWNERDEAD;
@@ -103,15 +105,18 @@ uint32_t hf_share_join_locked(struct hf_share *share)
     return 0;
 }
 
-bool hf_share_is_dead_locked(struct hf_share *share, uint32_t owner)
+bool hf_share_is_dead_locked(struct hf_share *share, uint32_t owner, int64_t now)
 {
     enum hf_owner_state before = hf_share_state(share, owner);
 
+    if (before == HF_OWNER_DYING)
+        return now - share->found_dead_ms[owner] >= HF_SHARE_PAUSE_MS;
     if (before == HF_OWNER_FREE || !try_robust(&share->lives[owner]))
         return false;
     pthread_mutex_unlock(&share->lives[owner]);
+    share->found_dead_ms[owner] = now;
     atomic_store(&share->states[owner], HF_OWNER_DYING);
-    return before == HF_OWNER_DYING;
+    return false;
 }
 
 void hf_share_free_locked(struct hf_share *share, uint32_t owner, uint64_t returned)
@@ -172,5 +177,7 @@ struct hf_share_facts hf_share_facts(struct hf_share *share)
 
     for (uint32_t owner = 1; owner <= HF_SHARE_OWNERS; owner++)
         facts.processes += hf_share_state(share, owner) == HF_OWNER_ALIVE;
+    if (hf_share_state(share, facts.refresher) != HF_OWNER_ALIVE)
+        facts.refresher = facts.refresher_pid = 0;
     return facts;
 }

@@ -9,8 +9,9 @@
  *     FREE --join--> ALIVE --found dead--> DYING --found dead again, buried--> FREE
  *
  *   All of these under the lock; join by the thread that is going to hold the mutex, the others by
- *   whoever leads. Two looks, because other threads of a killed process may run a little longer
- *   than the one that held the mutex.
+ *   anybody. Two looks, HF_SHARE_PAUSE_MS apart, because other threads of a killed process may run
+ * a
+ *   little longer than the one that held the mutex.
  *
  * Lease: another robust mutex. Who holds it leads: refreshes for all and buries the dead.
  *
@@ -47,9 +48,11 @@ enum hf_owner_state { HF_OWNER_FREE = 0, HF_OWNER_ALIVE, HF_OWNER_DYING };
  * HF_SHARE_OWNERS already. */
 uint32_t hf_share_join_locked(struct hf_share *share);
 
-/* Looks whether the owner is still alive. True: it was found dead for the second time, may be
- * buried, and hf_share_free_locked is to be called then. */
-bool hf_share_is_dead_locked(struct hf_share *share, uint32_t owner);
+#define HF_SHARE_PAUSE_MS 100
+
+/* Looks whether the owner is still alive. True: it was found dead long enough ago, may be buried,
+ * and hf_share_free_locked is to be called then. */
+bool hf_share_is_dead_locked(struct hf_share *share, uint32_t owner, int64_t now);
 void hf_share_free_locked(struct hf_share *share, uint32_t owner, uint64_t returned);
 
 enum hf_owner_state hf_share_state(struct hf_share *share, uint32_t owner); /* without it as well */
@@ -73,7 +76,7 @@ void hf_share_await_bell(struct hf_share *share, uint32_t heard, int64_t most_ms
 
 struct hf_share_facts {
     uint32_t processes; /* alive */
-    uint32_t refresher; /* the owner that leads; 0: nobody */
+    uint32_t refresher; /* the owner that leads; 0: nobody, or it was found dead */
     int32_t refresher_pid; /* as that process sees itself; 0: nobody */
     uint64_t returned; /* references of the dead */
 };

@@ -3,8 +3,8 @@
 
 #include "plugin/clock.h"
 #include "plugin/life.h"
+#include "plugin/thread.h"
 
-#include <signal.h>
 #include <string.h>
 
 #define PAUSE_S 5 /* between attempts to start when there is no thread, memory or descriptor */
@@ -64,7 +64,7 @@ static void turn_for_all(struct hf_worker *worker, int64_t *look_at)
 static bool lead(struct hf_worker *worker)
 {
     struct hf_refresher *refresher = hf_refresher_create(&worker->parts);
-    int64_t look_at = hf_clock_ms() + HF_LIFE_PAUSE_MS; /* who led before may just have looked */
+    int64_t look_at = hf_clock_ms();
 
     if (refresher == NULL)
         return false;
@@ -119,20 +119,12 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* The thread blocks all signals: they are the host's, and a SIGPIPE must not end it. */
 static int start_locked(struct hf_worker *worker)
 {
-    sigset_t all, before;
-    int error;
+    int error = hf_thread_start(&worker->thread, "hostflags", run, worker);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&worker->thread, NULL, run, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0) {
+    if (error == 0)
         worker->state = HF_WORKER_RUNNING;
-        pthread_setname_np(worker->thread, "hostflags");
-    }
     return error;
 }
 

@@ -33,8 +33,8 @@ struct hf_worker {
     bool exiting;
     _Atomic int64_t
         retry_ms; /* the system refused a thread: kick again then; HF_NEVER: it did not */
-    struct hf_share *share; /* borrowed likewise; NULL: the registry is not shared */
     struct hf_refresher_parts parts; /* what they point to is borrowed from open to stop */
+    struct hf_share *share; /* borrowed likewise; NULL: the registry is not shared */
 };
 
 #define HF_WORKER_INITIALIZER \

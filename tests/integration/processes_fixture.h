@@ -120,17 +120,4 @@ FIXTURE bool is_refused(uint16_t port)
     return fd < 0;
 }
 
-/* Starts a proxy that cannot run, and checks that it ends with status 1 and says why. */
-FIXTURE void check_no_start(struct proxy *proxy, const char *reason)
-{
-    int status = 0;
-
-    proxy_launch(proxy);
-    CHECK(hf_process_wait_exit(proxy->process, BOUND_MS, &status));
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-    CHECK(proxy_logged(proxy, reason));
-    hf_process_destroy(proxy->process);
-    proxy->process = NULL;
-}
-
 #endif

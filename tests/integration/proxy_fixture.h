@@ -362,4 +362,17 @@ FIXTURE bool read_end(int fd)
     return got == 0 || (got < 0 && errno == ECONNRESET);
 }
 
+/* Starts a proxy that cannot run, and checks that it ends with status 1 and says why. */
+FIXTURE void check_no_start(struct proxy *proxy, const char *reason)
+{
+    int status = 0;
+
+    proxy_launch(proxy);
+    CHECK(hf_process_wait_exit(proxy->process, BOUND_MS, &status));
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    CHECK(proxy_logged(proxy, reason));
+    hf_process_destroy(proxy->process);
+    proxy->process = NULL;
+}
+
 #endif

@@ -66,4 +66,17 @@ FIXTURE void check_refused(const char *const *words, const char *part)
 
 #define REFUSED(part, ...) check_refused((const char *const[]){__VA_ARGS__, NULL}, part)
 
+/* What `status` prints for an answer of the proxy. */
+FIXTURE void check_table(struct world *world, const char *answer, const char *expected)
+{
+    char *out, *err;
+
+    hf_status_peer_set_answer(world->peer, answer);
+    CHECK_INT_EQ(RUN(&out, &err, "--socket", world->socket), 0);
+    CHECK_STR_EQ(out, expected);
+    CHECK_STR_EQ(err, "");
+    free(out);
+    free(err);
+}
+
 #endif

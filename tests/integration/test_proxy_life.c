@@ -291,19 +291,6 @@ static void test_second_signal(void)
     hf_echo_stop(echo);
 }
 
-/* Starts the proxy that cannot run, and checks that it ends with status 1 and says why. */
-static void check_no_start(struct proxy *proxy, const char *reason)
-{
-    int status = 0;
-
-    proxy_launch(proxy);
-    CHECK(hf_process_wait_exit(proxy->process, BOUND_MS, &status));
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-    CHECK(proxy_logged(proxy, reason));
-    hf_process_destroy(proxy->process);
-    proxy->process = NULL;
-}
-
 static void test_no_start(void)
 {
     int taken = hf_net_listen(loopback, 0);

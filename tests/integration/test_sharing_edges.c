@@ -9,6 +9,7 @@
 
 #include "tests/integration/children.h"
 #include "tests/support/fds.h"
+#include "tests/support/tmpdir.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED true
@@ -26,6 +27,8 @@ const char *__tsan_default_suppressions(void)
 #endif
 
 /* ---- more processes than numbers ---- */
+
+#define SHARING "flags = a, b\nallow_http = loopback\nshare = on\n"
 
 enum { OWNERS = 255, TOO_MANY = OWNERS + 5 };
 
@@ -67,7 +70,7 @@ static void kill_crowd(int first, int end)
 static void test_too_many(void)
 {
     hf_test_log_clear();
-    CHECK_INT_EQ(hf_test_init(plugin, "flags = a, b\nallow_http = loopback\nshare = on\n"), HF_OK);
+    CHECK_INT_EQ(hf_test_init(plugin, SHARING), HF_OK);
     for (int i = 0; i < OWNERS; i++)
         CHECK_INT_EQ(join_crowd(i), i + 1);
     for (int i = OWNERS; i < TOO_MANY; i++)
@@ -85,6 +88,40 @@ static void test_too_many(void)
     plugin->fini();
 }
 
+/* All of them die at once, or one after the other, and none was there for long enough to bury. */
+static void check_numbers_come_back(void)
+{
+    hf_conn conn = HF_NO_CONN;
+
+    CHECK(HF_WAIT_UNTIL(
+        (conn = hf_test_connect(plugin, "127.0.0.1:1")) != HF_NO_CONN, 2 * WITHIN_MS));
+    CHECK(HF_WAIT_UNTIL(hf_test_status_total(plugin, "connections") == 1, 2 * WITHIN_MS));
+    CHECK_INT_EQ(sharing("processes"), 1);
+    plugin->on_disconnect(conn);
+    plugin->fini();
+}
+
+static void test_all_dead(void)
+{
+    CHECK_INT_EQ(hf_test_init(plugin, SHARING), HF_OK);
+    for (int i = 0; i < OWNERS; i++)
+        CHECK(join_crowd(i) > 0);
+    kill_crowd(0, OWNERS);
+    check_numbers_come_back();
+}
+
+static void test_short_lives(void)
+{
+    CHECK_INT_EQ(hf_test_init(plugin, SHARING), HF_OK);
+    for (int i = 0; i < 2 * OWNERS; i++) {
+        bool joined = CHECK(join_crowd(0) > 0);
+        kill_crowd(0, 1);
+        if (!joined)
+            break;
+    }
+    check_numbers_come_back();
+}
+
 /* ---- processes of processes ---- */
 
 /* A child's child outlives it. */
@@ -94,7 +131,7 @@ static void test_grandchild(void)
     int64_t own = -1;
     pid_t child;
 
-    CHECK_INT_EQ(hf_test_init(plugin, "flags = a, b\nallow_http = loopback\nshare = on\n"), HF_OK);
+    CHECK_INT_EQ(hf_test_init(plugin, SHARING), HF_OK);
     if (!CHECK_INT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0))
         return;
     fflush(NULL);
@@ -129,7 +166,7 @@ static void test_exec(void)
     start_sharing("%s", "");
     CHECK_INT_EQ(tell(0, CONNECT, 1), 1);
     end_sharing();
-    CHECK_INT_EQ(hf_test_init(plugin, "flags = a, b\nallow_http = loopback\nshare = on\n"), HF_OK);
+    CHECK_INT_EQ(hf_test_init(plugin, SHARING), HF_OK);
     hf_conn conn = hf_test_connect(plugin, "127.0.0.1:1");
     fflush(NULL);
     child = vfork();
@@ -169,6 +206,38 @@ static void test_prefetch_off(void)
     CHECK(HF_WAIT_UNTIL(tell(3, READ, A) == 1, BOUND_MS));
     CHECK_INT_EQ(tell(0, READ, A), 1);
     CHECK_INT_EQ(requests(), 1);
+    end_sharing();
+}
+
+/* A process that has not reloaded yet connects to a host that the one that refreshes must not ask:
+ * that would get the token of another. */
+static void test_allowed_hosts(void)
+{
+    struct hf_flag_service *other;
+    char *directory = hf_tmpdir_create(), *token = hf_tmpdir_write(directory, "token", "secret");
+    hf_conn conn;
+
+    start_sharing("token_file = %s\nallowed_hosts = 127.0.0.1, 127.0.0.2\n", token);
+    other = hf_flag_service_start(&(struct hf_flag_service_options){.address = "127.0.0.2"});
+    hf_flag_service_set_flag(other, "a", true);
+    CHECK_INT_EQ(hf_test_reload(plugin,
+                     "flags = a, b\nallow_http = loopback\nshare = on\ntoken_file = %s\n"
+                     "allowed_hosts = 127.0.0.1\n",
+                     token),
+        HF_OK);
+    conn = connect_service();
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, A) == 1, BOUND_MS));
+    CHECK_INT_EQ(tell_about(0, CONNECT, 1, HF_NO_CONN, hf_flag_service_url(other)), 1);
+    CHECK(worker_has_moved_on());
+    CHECK_INT_EQ(hf_flag_service_count(other), 0);
+    CHECK_INT_EQ(tell(0, READ, A), 0);
+    /* Whoever leads next may. */
+    plugin->fini();
+    CHECK(HF_WAIT_UNTIL(tell(0, READ, A) == 1, BOUND_MS));
+    CHECK_INT_EQ(hf_flag_service_count(other), 1);
+    hf_flag_service_stop(other);
+    free(token);
+    hf_tmpdir_remove(directory);
     end_sharing();
 }
 
@@ -288,17 +357,68 @@ static void test_fini_beside_calls(void)
         pthread_create(&threads[i], NULL, call_everything, (void *)hf_flag_service_url(service));
     for (int i = 0; i < 30; i++) {
         long before = calls;
-        CHECK_INT_EQ(
-            hf_test_init(plugin, "flags = a, b\nallow_http = loopback\nshare = on\n"), HF_OK);
+        CHECK_INT_EQ(hf_test_init(plugin, SHARING), HF_OK);
         CHECK(HF_WAIT_UNTIL(calls > before + 10, BOUND_MS));
         plugin->fini();
     }
     enough = true;
     for (size_t i = 0; i < COUNT(threads); i++)
         pthread_join(threads[i], NULL);
-    CHECK_INT_EQ(hf_test_init(plugin, "flags = a, b\nallow_http = loopback\nshare = on\n"), HF_OK);
+    CHECK_INT_EQ(hf_test_init(plugin, SHARING), HF_OK);
     CHECK_INT_EQ(hf_test_status_total(plugin, "connections"), 0);
     stop_all();
+}
+
+/* ---- fork beside fini ---- */
+
+static _Atomic bool forked_enough;
+
+static void *come_and_go(void *unused)
+{
+    (void)unused;
+    while (!forked_enough) {
+        hf_test_init(plugin, SHARING);
+        plugin->on_disconnect(hf_test_connect(plugin, "127.0.0.1:1"));
+        plugin->fini();
+    }
+    return NULL;
+}
+
+/* 0: the child either shares, or is not initialised and can be. */
+static int be_either(void)
+{
+    struct hf_setting settings[] = {{"flags", "a"}, {"allow_http", "loopback"}, {"share", "on"}};
+    struct hf_host host = hf_test_host();
+
+    host.log = NULL; /* the log of tests/support may be locked */
+    if (plugin->init(&host, settings, COUNT(settings), NULL, 0) == HF_OK)
+        return hf_test_connect(plugin, "127.0.0.1:1") == HF_NO_CONN ? 2 : 0;
+    return hf_test_connect(plugin, "127.0.0.1:1") == HF_NO_CONN ? 1 : 0;
+}
+
+static void test_fork_beside_fini(void)
+{
+    pthread_t thread;
+
+    if (SANITIZED || getenv("HF_UNDER_VALGRIND")) {
+        hf_test_skip("sanitizers do not survive a fork of a busy process");
+        return;
+    }
+    forked_enough = false;
+    pthread_create(&thread, NULL, come_and_go, NULL);
+    for (int i = 0; i < 500; i++) {
+        int status = -1;
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            _exit(be_either());
+        }
+        waitpid(child, &status, 0);
+        if (!CHECK_INT_EQ(status, 0))
+            break;
+    }
+    forked_enough = true;
+    pthread_join(thread, NULL);
 }
 
 int main(int argc, char **argv)
@@ -306,14 +426,20 @@ int main(int argc, char **argv)
     static const struct hf_test tests[] = {
         {"C90 C92 more processes than 255: refused and counted, until others have gone",
             test_too_many},
+        {"C92 255 processes die at once, and none is left to notice", test_all_dead},
+        {"C92 510 processes, one after the other, each too short to notice", test_short_lives},
         {"C90 C92 a process of a process, which outlives it", test_grandchild},
         {"C79 C90 a program that is started from one that shares", test_exec},
         {"C82 C92 enabled = off: the dead are buried all the same", test_enabled_off},
         {"C02 C90 prefetch = off: the first read of all", test_prefetch_off},
+        {"C34 C90 allowed_hosts of the one that refreshes hold for what is asked",
+            test_allowed_hosts},
         {"C67 C90 max_stale: a value expires in all", test_max_stale},
         {"C92 a burial touches no memory that was not in use", test_untouched_memory},
         {"C90 C91 alone and with nothing to do, it does not wake up", test_no_wake_ups},
         {"C77 C90 fini and init beside calls of other threads", test_fini_beside_calls},
+        {"C79 C90 fork beside init and fini: the child shares, or can be initialised",
+            test_fork_beside_fini},
     };
     return run_tests("sharing edges", tests, COUNT(tests), argc, argv);
 }

@@ -86,6 +86,19 @@ static void test_all_killed_in_turn(void)
     end_sharing();
 }
 
+/* Nothing is due while nobody has read: to stand by for the others is something to do as well. */
+static void test_reload_with_nothing_due(void)
+{
+    start_sharing("prefetch = off\n");
+    connect_all(1);
+    for (int i = 0; i < CHILDREN; i++)
+        CHECK_INT_EQ(tell_about(i, RELOAD, 0, HF_NO_CONN, ""), HF_OK);
+    kill_child(refreshing_child());
+    CHECK(HF_WAIT_UNTIL(hf_test_status_total(plugin, "connections") == CHILDREN - 1, WITHIN_MS));
+    CHECK_INT_EQ(sharing("processes"), CHILDREN - 1);
+    end_sharing();
+}
+
 static void test_stopped_refresher(void)
 {
     int first, other;
@@ -122,6 +135,30 @@ static void test_references_return(void)
     CHECK(HF_WAIT_UNTIL(tell(other_than(victim), READ, A) == 1, BOUND_MS));
     CHECK_INT_EQ(tell(other_than(victim), DISCONNECT, 0), 100 * (CHILDREN - 2));
     CHECK_INT_EQ(requests(), 1);
+    end_sharing();
+}
+
+/* A process is killed as soon as it is seen: one that refreshes alone has to notice, too. */
+static void test_killed_while_joining(void)
+{
+    hf_conn conn;
+
+    start_sharing("%s", "");
+    conn = connect_service();
+    CHECK(HF_WAIT_UNTIL(plugin->is_enabled(conn, A) == 1, BOUND_MS));
+    for (int i = 0; i < CHILDREN; i++) {
+        int64_t end_ms = hf_wait_now_ms() + BOUND_MS;
+        struct order what = {.kind = CONNECT, .count = 1};
+        snprintf(what.url, sizeof(what.url), "%s", hf_flag_service_url(service));
+        order(i, what);
+        while (sharing("processes") < 2 && hf_wait_now_ms() < end_ms)
+            continue; /* no nap: the moment after it has joined is short */
+        kill_child(i);
+        CHECK(HF_WAIT_UNTIL(
+            sharing("processes") == 1 && hf_test_status_total(plugin, "connections") == 1,
+            WITHIN_MS));
+    }
+    plugin->on_disconnect(conn);
     end_sharing();
 }
 
@@ -253,9 +290,12 @@ int main(int argc, char **argv)
         {"C91 killed with a request in flight: one more request, within 2 s",
             test_killed_in_flight},
         {"C91 C92 killed one after the other, to the last", test_all_killed_in_turn},
+        {"C91 C92 after a reload with nothing due there is one who stands by",
+            test_reload_with_nothing_due},
         {"C91 a stopped refresher keeps the lease, and the others answer", test_stopped_refresher},
         {"C92 a killed process's 100 references are gone within 2 s, the others stay",
             test_references_return},
+        {"C92 one who is killed while it joins", test_killed_while_joining},
         {"C92 one who comes late and is killed", test_late_comer_killed},
         {"C92 C11 linger = 0: the entry of the only holder goes with it", test_last_holder_killed},
         {"C92 C15 a table full of a dead process's connections is free again",

@@ -7,18 +7,6 @@
 
 #include "tests/support/pty.h"
 
-static void check_table(struct world *world, const char *answer, const char *expected)
-{
-    char *out, *err;
-
-    hf_status_peer_set_answer(world->peer, answer);
-    CHECK_INT_EQ(RUN(&out, &err, "--socket", world->socket), 0);
-    CHECK_STR_EQ(out, expected);
-    CHECK_STR_EQ(err, "");
-    free(out);
-    free(err);
-}
-
 /* Every member, and hosts in each rank, in an order that is none. */
 static const char full[] =
     "{\"version\":\"1.0.0\",\"enabled\":true,\"hosts\":["

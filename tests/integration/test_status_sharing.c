@@ -14,16 +14,11 @@
 /* What the member `sharing` becomes, after all the rest. */
 static void check_line(struct world *world, const char *sharing, const char *line)
 {
-    char answer[512], expected[512], *out, *err;
+    char answer[512], expected[512];
 
     snprintf(answer, sizeof(answer), "{\"hosts\":[],\"connections\":0%s}", sharing);
     snprintf(expected, sizeof(expected), TABLE "%s", line);
-    hf_status_peer_set_answer(world->peer, answer);
-    CHECK_INT_EQ(RUN(&out, &err, "--socket", world->socket), 0);
-    CHECK_STR_EQ(out, expected);
-    CHECK_STR_EQ(err, "");
-    free(out);
-    free(err);
+    check_table(world, answer, expected);
 }
 
 static void test_line(void)

@@ -45,13 +45,7 @@ static inline void scene_give(void *arg)
 /* The calling thread becomes an owner of its own. */
 static inline void scene_join(struct scene *scene)
 {
-    uint32_t owner;
-
-    hf_registry_lock(&scene->f.registry);
-    owner = hf_share_join_locked(scene->share);
-    hf_registry_count_owner_locked(&scene->f.registry, owner);
-    hf_registry_unlock(&scene->f.registry);
-    HF_STORE(scene->f.registry.owner, owner);
+    HF_STORE(scene->f.registry.owner, hf_registry_join(&scene->f.registry, scene->share));
 }
 
 static inline void scene_open(struct scene *scene, const char *const *pairs)
@@ -78,10 +72,10 @@ static inline void scene_child(struct scene *scene)
     scene_join(scene);
 }
 
-/* Both looks at everybody else. */
+/* Both looks at everybody else, the second one at `now`. */
 static inline void scene_bury(struct scene *scene, int64_t now)
 {
-    hf_life_bury_the_dead(&scene->f.registry, scene->share, now);
+    hf_life_bury_the_dead(&scene->f.registry, scene->share, now - HF_SHARE_PAUSE_MS);
     hf_life_bury_the_dead(&scene->f.registry, scene->share, now);
 }
 

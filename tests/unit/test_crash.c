@@ -177,6 +177,35 @@ static void publish(struct scene *s)
         hf_registry_complete(&s->f.registry, &job, &completion, DUE, 0);
 }
 
+static void not_modified(struct scene *s)
+{
+    struct hf_completion completion = {
+        .outcome = HF_OUTCOME_OK, .http_status = 304, .etag = "", .message = ""};
+    struct hf_job job;
+
+    if (take(&s->f, DUE, &job))
+        hf_registry_complete(&s->f.registry, &job, &completion, DUE, 0);
+}
+
+/* The host has left meanwhile, and failed. */
+static void end_of_a_record(struct scene *s)
+{
+    struct hf_job job;
+
+    connect_new(s);
+    if (take(&s->f, NOW, &job)) {
+        hf_registry_release(&s->f.registry, childs, NOW);
+        fail_with(&s->f, &job, 503, NOW + SECOND);
+    }
+}
+
+static void refresh(struct scene *s)
+{
+    struct hf_upstream_key key = key_of("b.example");
+
+    hf_registry_refresh(&s->f.registry, &key, NOW);
+}
+
 static void fail(struct scene *s)
 {
     struct hf_job job;
@@ -215,6 +244,32 @@ static void lead(struct scene *s)
 
     if (hf_share_begin_to_lead(s->share, HF_LOAD(s->f.registry.owner)) && take(&s->f, DUE, &job))
         hf_registry_lead(&s->f.registry, DUE + SECOND);
+}
+
+/* The one that led has died with its request in flight, and so has the next one. */
+static void lose_once(struct scene *s)
+{
+    struct hf_job job;
+
+    if (hf_share_begin_to_lead(s->share, HF_LOAD(s->f.registry.owner)))
+        take(&s->f, DUE, &job);
+}
+
+static void leave_in_flight(struct scene *s)
+{
+    hold_one(s);
+    let_die(s, lose_once);
+}
+
+static void lead_after_loss(struct scene *s)
+{
+    struct hf_job job;
+
+    if (hf_share_begin_to_lead(s->share, HF_LOAD(s->f.registry.owner))) {
+        hf_registry_lead(&s->f.registry, DUE + SECOND);
+        take(&s->f, DUE + 2 * SECOND, &job);
+        hf_registry_lead(&s->f.registry, DUE + 3 * SECOND);
+    }
 }
 
 /* ---- and then the survivor goes on ---- */
@@ -325,7 +380,11 @@ SWEEP(fail, hold_one, nothing, fail)
 SWEEP(tend, hold_one_of_three, nothing, tend, "linger", "10min")
 SWEEP(reload, hold_one_of_three, read_settings, reload)
 SWEEP(awaken, hold_one, connect_new, awaken, "prefetch", "off")
+SWEEP(refresh, hold_one, connect_new, refresh, "prefetch", "off")
+SWEEP(not_modified, hold_one, nothing, not_modified)
+SWEEP(end_of_a_record, hold_one, nothing, end_of_a_record, "linger", "0")
 SWEEP(lead, hold_one, nothing, lead)
+SWEEP(lead_after_loss, leave_in_flight, nothing, lead_after_loss)
 SWEEP(bury, leave_references, nothing, bury)
 SWEEP(bury_last, leave_references, nothing, bury, "linger", "0")
 SWEEP(repair, leave_disorder, NULL, repair)
@@ -341,11 +400,16 @@ int main(int argc, char **argv)
         {"C93 killed at any step of disconnect", test_disconnect},
         {"C93 killed at any step of remove", test_remove},
         {"C93 killed at any step of publish", test_publish},
+        {"C93 killed at any step of a 304", test_not_modified},
         {"C93 killed at any step of a failure", test_fail},
+        {"C93 killed at any step of a failure of a host that has left", test_end_of_a_record},
         {"C93 killed at any step of parking and leaving", test_tend},
         {"C93 killed at any step of a reload", test_reload},
         {"C93 killed at any step of the first read", test_awaken},
+        {"C93 killed at any step of refresh()", test_refresh},
         {"C93 killed at any step of taking the lead", test_lead},
+        {"C93 killed at any step of taking the lead after another such death",
+            test_lead_after_loss},
         {"C93 killed at any step of a burial", test_bury},
         {"C93 killed at any step of a burial that ends a host's life", test_bury_last},
         {"C93 killed at any step of a repair", test_repair},
