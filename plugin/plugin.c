@@ -398,7 +398,7 @@ static size_t status(int32_t format, char *buf, size_t size)
 
     pthread_rwlock_rdlock(&use);
     about.settings = cache.settings;
-    about.share = cache.share;
+    about.share = cache.settings == NULL ? NULL : cache.share;
     about.refusals = hf_registry_refusals(&cache.registry);
     if (cache.settings != NULL && format == HF_STATUS_JSON)
         text = hf_status_json(&about);
