@@ -33,7 +33,7 @@ static struct layout lay_out(const struct hf_settings *settings)
     at.rows_at = align64(at.index_at + (uint64_t)at.index_size * 8);
     at.row_size = (hosts + 7) / 8 * 8;
     at.owners = settings->share ? HF_OWNERS + 1 : 1;
-    at.hosts_at = align64(at.rows_at + at.owners * at.row_size * 8);
+    at.hosts_at = align64(at.rows_at + (at.owners - 1) * at.row_size * 8);
     at.items_at = at.hosts_at + hosts * sizeof(struct hf_host_entry);
     at.positions_at = at.items_at + hosts * sizeof(struct hf_heap_item);
     at.end = at.positions_at + hosts * sizeof(uint32_t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * block.h: the registry's block of memory, for registry.c, agenda.c and view.c; and the inlined
- * read, for whoever hands it on to a host.
+ * read, for whoever hands it on to a host. (Rows: only where processes share it.)
  *
  *     +---------+-------------+-----------+-------+--------------+-------+-----------------+
  *     | header  | connections | published | index | rows, by     | hosts | heap, positions |
@@ -92,6 +92,7 @@ struct hf_values {
 
 struct hf_host_entry {
     _Alignas(64) _Atomic uint64_t word;
+    _Atomic uint64_t references; /* of the only owner, see references.h */
     _Atomic int64_t idle_since_ms; /* meaningful while nobody holds it */
     struct hf_upstream_key key;
     /* from here on: only under the lock */
@@ -118,7 +119,7 @@ struct hf_block {
     _Atomic uint32_t max_connections, max_hosts;
     _Atomic uint32_t base; /* of the generations of connections */
     _Atomic uint32_t index_mask;
-    _Atomic uint32_t owners; /* rows of counts: 1, or HF_OWNERS + 1 where the block is shared */
+    _Atomic uint32_t owners; /* numbers of owners: 1, or HF_OWNERS + 1 where the block is shared */
     _Atomic uint64_t row_size; /* counts in a row */
     _Atomic uint64_t published_at, index_at, rows_at; /* bytes from here */
     _Atomic uint64_t hosts_at, items_at, positions_at;
@@ -131,7 +132,7 @@ struct hf_block {
     _Alignas(64) uint32_t slots_used; /* host slots that were ever in use */
     uint32_t first_free; /* list of those that are free again: index + 1 */
     uint32_t heap_count;
-    uint32_t owners_used; /* rows that were ever in use */
+    uint32_t owners_used; /* numbers that were ever in use, 0 included */
     uint32_t led_by; /* the owner that began to lead last, or HF_LED_BY_THE_DEAD; 0: nobody has
                         yet, or the block is not shared */
     struct hf_rules rules[2];

@@ -44,10 +44,11 @@ void hf_host_publish_locked(struct hf_registry *registry, uint32_t host)
 
 uint64_t hf_host_references_locked(struct hf_block *block, uint32_t host)
 {
+    struct hf_host_entry *entry = hf_block_host(block, host);
     uint64_t sum = 0;
 
     for (uint32_t owner = 0; owner < block->owners_used; owner++)
-        sum += hf_references_of(block, owner, host);
+        sum += hf_references_count(block, hf_references(block, entry, host, owner));
     return sum;
 }
 
@@ -250,20 +251,21 @@ struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
 {
     struct hf_block *block = hf_registry_block(registry);
     struct hf_host_entry *entry = hf_index_find_locked(block, key, hash);
-    uint32_t before;
+    _Atomic uint64_t *references;
+    uint32_t host, before;
 
     if (entry == NULL)
         entry = bind_locked(registry, key, hash, now, evicted);
     if (entry == NULL)
         return NULL;
-    if (hf_host_has_left_locked(registry, entry, now) &&
-        hf_host_end_life_locked(registry, hf_host_index(block, entry)))
+    host = hf_host_index(block, entry);
+    if (hf_host_has_left_locked(registry, entry, now) && hf_host_end_life_locked(registry, host))
         begin_life_locked(registry, entry, now);
     else
         resume_life_locked(registry, entry, now);
-    hf_references_begin_locked(block, owner, hf_host_index(block, entry));
-    (void)!hf_references_add(
-        block, owner, hf_host_index(block, entry), HF_LOAD(block->base), &before);
+    references = hf_references(block, entry, host, owner);
+    hf_references_begin_locked(block, references);
+    (void)!hf_references_add(references, HF_LOAD(block->base), &before);
     return entry;
 }
 

@@ -3,8 +3,8 @@
  * references.h: how many connections hold a host, counted by owner.
  *
  * An owner is a process that shares the registry (1 to HF_OWNERS), or the only one there is (0).
- * Each has a row with a count per host, so that with its death exactly its references go, wherever
- * it was interrupted: its row is zeroed. A host is held while any row counts it.
+ * Each has a count per host, those who share in a row, so that with a death exactly its references
+ * go, wherever it was interrupted: its row is zeroed. A host is held while any row counts it.
  *
  *     63      32 31    0
  *     | base    | count |    base: that of the registry's life in which it was counted
@@ -23,63 +23,64 @@
 
 #include "plugin/block.h"
 
-/* Neighbours in the table of hosts are in different cache lines, as long as an eighth of it is in
- * use: threads that count different hosts do not meet. */
-static inline _Atomic uint64_t *hf_references_word(
-    struct hf_block *block, uint32_t owner, uint32_t host)
+/* The only owner's word lies in the host's entry; the others' in rows. Neighbours in the table of
+ * hosts are in different cache lines there, as long as an eighth of it is in use: threads that
+ * count different hosts do not meet. */
+static inline _Atomic uint64_t *hf_references(
+    struct hf_block *block, struct hf_host_entry *entry, uint32_t host, uint32_t owner)
 {
-    uint64_t size = atomic_load_explicit(&block->row_size, memory_order_relaxed);
-    uint64_t place = (host & 7) * (size / 8) + host / 8;
+    uint64_t size, place;
 
-    return (_Atomic uint64_t *)hf_block_at(block, &block->rows_at) + owner * size + place;
+    if (owner == 0)
+        return &entry->references;
+    size = atomic_load_explicit(&block->row_size, memory_order_relaxed);
+    place = (host & 7) * (size / 8) + host / 8;
+    return (_Atomic uint64_t *)hf_block_at(block, &block->rows_at) + (owner - 1) * size + place;
 }
 
-static inline uint32_t hf_references_of(struct hf_block *block, uint32_t owner, uint32_t host)
+/* How many are counted in this life of the registry. */
+static inline uint32_t hf_references_count(struct hf_block *block, _Atomic uint64_t *references)
 {
-    uint64_t value = atomic_load(hf_references_word(block, owner, host));
+    uint64_t value = atomic_load(references);
 
     return value >> 32 == HF_LOAD(block->base) ? (uint32_t)value : 0;
 }
 
 /* The lock is held, and the registry is open: the owner may count this host from now on. */
-static inline void hf_references_begin_locked(struct hf_block *block, uint32_t owner, uint32_t host)
+static inline void hf_references_begin_locked(struct hf_block *block, _Atomic uint64_t *references)
 {
-    _Atomic uint64_t *word = hf_references_word(block, owner, host);
     uint32_t base = HF_LOAD(block->base);
 
-    if (atomic_load(word) >> 32 != base)
-        atomic_store(word, (uint64_t)base << 32);
+    if (atomic_load(references) >> 32 != base)
+        atomic_store(references, (uint64_t)base << 32);
 }
 
 /* Counts one in; *before is the owner's count until then. False: it has not begun to count this
  * host in that life of the registry, and nothing was changed. */
-static inline bool hf_references_add(
-    struct hf_block *block, uint32_t owner, uint32_t host, uint32_t base, uint32_t *before)
+static inline bool hf_references_add(_Atomic uint64_t *references, uint32_t base, uint32_t *before)
 {
-    _Atomic uint64_t *word = hf_references_word(block, owner, host);
-    uint64_t value = atomic_load(word);
+    uint64_t value = atomic_load(references);
 
     do {
         if (value >> 32 != base)
             return false;
-    } while (!atomic_compare_exchange_weak(word, &value, value + 1));
+    } while (!atomic_compare_exchange_weak(references, &value, value + 1));
     *before = (uint32_t)value;
     return true;
 }
 
 /* Counts one out. True: it was the owner's last one; *idle_since_ms became `now` before. */
-static inline bool hf_references_drop(struct hf_block *block, uint32_t owner, uint32_t host,
-    uint32_t base, _Atomic int64_t *idle_since_ms, int64_t now)
+static inline bool hf_references_drop(
+    _Atomic uint64_t *references, uint32_t base, _Atomic int64_t *idle_since_ms, int64_t now)
 {
-    _Atomic uint64_t *word = hf_references_word(block, owner, host);
-    uint64_t value = atomic_load(word);
+    uint64_t value = atomic_load(references);
 
     do {
         if (value >> 32 != base || (uint32_t)value == 0)
             return false;
         if ((uint32_t)value == 1)
             HF_STORE(*idle_since_ms, now);
-    } while (!atomic_compare_exchange_weak(word, &value, value - 1));
+    } while (!atomic_compare_exchange_weak(references, &value, value - 1));
     return (uint32_t)value == 1;
 }
 

@@ -21,109 +21,117 @@ static __thread uint32_t probe;
 
 /* ---- counting in and out ---- */
 
-/* The counting of one host by one owner in one life of the registry. */
+/* A host that the caller was counted in to. */
 struct pin {
-    uint32_t host, owner, base;
-    uint64_t word; /* the host's, after we were counted in */
+    uint64_t word; /* the host's afterwards, which is live; 0: counted in to none */
+    uint32_t host, base; /* in which life of the registry */
 };
 
 /* Counts the caller out. With linger = 0 the owner's last reference may be the host's last. */
-static void host_unpin(struct hf_registry *registry, const struct pin *pin, int64_t now)
+static inline void host_unpin(
+    struct hf_registry *registry, uint32_t owner, uint32_t host, uint32_t base, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
-    struct hf_host_entry *entry = hf_block_host(block, pin->host);
+    struct hf_host_entry *entry = hf_block_host(block, host);
 
-    if (hf_references_drop(block, pin->owner, pin->host, pin->base, &entry->idle_since_ms, now) &&
+    if (hf_references_drop(
+            hf_references(block, entry, host, owner), base, &entry->idle_since_ms, now) &&
         HF_LOAD(block->linger_ms) == 0) {
         hf_registry_lock(registry);
-        if (HF_LOAD(block->base) == pin->base)
-            hf_host_end_life_locked(registry, pin->host);
+        if (HF_LOAD(block->base) == base)
+            hf_host_end_life_locked(registry, host);
         hf_registry_unlock(registry);
     }
 }
 
 /* Counts the caller in. Fails on a host that is dead, parked, or idle for longer than linger. */
-static bool host_pin(
-    struct hf_block *block, struct hf_host_entry *entry, struct pin *pin, int64_t now)
+static inline struct pin host_pin(struct hf_block *block, struct hf_host_entry *entry,
+    uint32_t host, uint32_t owner, uint32_t base, int64_t now)
 {
+    _Atomic uint64_t *references = hf_references(block, entry, host, owner);
     _Atomic int64_t unchanged; /* to have looked is not to have held */
     uint32_t before;
+    uint64_t word;
 
-    pin->host = hf_host_index(block, entry);
     if ((HF_LOAD(entry->word) & (HF_HOST_LIVE | HF_HOST_PARKED)) != HF_HOST_LIVE ||
-        !hf_references_add(block, pin->owner, pin->host, pin->base, &before))
-        return false;
-    pin->word = atomic_load(&entry->word);
-    if ((pin->word & (HF_HOST_LIVE | HF_HOST_PARKED)) == HF_HOST_LIVE &&
+        !hf_references_add(references, base, &before))
+        return (struct pin){0};
+    word = atomic_load(&entry->word);
+    if ((word & (HF_HOST_LIVE | HF_HOST_PARKED)) == HF_HOST_LIVE &&
         (before > 0 || now - HF_LOAD(entry->idle_since_ms) < HF_LOAD(block->linger_ms)))
-        return true;
-    hf_references_drop(block, pin->owner, pin->host, pin->base, &unchanged, 0);
-    return false;
+        return (struct pin){word, host, base};
+    hf_references_drop(references, base, &unchanged, 0);
+    return (struct pin){0};
 }
 
-static bool find_and_pin(struct hf_registry *registry, const struct hf_upstream_key *key,
-    uint64_t hash, struct pin *pin, int64_t now)
+static struct pin find_and_pin(struct hf_registry *registry, const struct hf_upstream_key *key,
+    uint64_t hash, uint32_t owner, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
     uint32_t mask = HF_LOAD(block->index_mask), most = HF_LOAD(block->max_hosts);
+    uint32_t base = HF_LOAD(block->base);
 
     for (uint32_t place = (uint32_t)hash & mask, tries = 0; tries <= mask; tries++) {
         uint64_t found = HF_LOAD(*hf_index_slot(block, place));
         if (found == 0)
-            return false;
+            break;
         if (found >> 32 == hash >> 32 && (uint32_t)found <= most) {
-            struct hf_host_entry *entry = hf_block_host(block, (uint32_t)found - 1);
-            if (host_pin(block, entry, pin, now)) {
+            uint32_t host = (uint32_t)found - 1;
+            struct hf_host_entry *entry = hf_block_host(block, host);
+            struct pin pin = host_pin(block, entry, host, owner, base, now);
+            if (pin.word != 0) {
                 if (hf_upstream_equal(&entry->key, key))
-                    return true;
-                host_unpin(registry, pin, now);
+                    return pin;
+                host_unpin(registry, owner, host, base, now);
             }
         }
         place = (place + 1) & mask;
     }
-    return false;
+    return (struct pin){0};
 }
 
 /* ---- connection words ---- */
 
-static bool claim_from(struct hf_block *block, uint32_t capacity, const struct pin *pin,
-    uint64_t content, hf_handle *handle)
+static hf_handle scan(
+    struct hf_block *block, uint32_t capacity, uint32_t generations, uint64_t content)
 {
     uint32_t index = probe < capacity ? probe : probe % capacity;
 
     for (uint32_t tries = 0; tries < capacity; tries++) {
         uint64_t word = atomic_load(&block->connections[index]); /* pairs with give_back */
-        if (HF_LOAD(block->used_pages[index / HF_CONNECTIONS_PER_PAGE]) == 0)
+        if (word == 0)
             HF_STORE(block->used_pages[index / HF_CONNECTIONS_PER_PAGE], 1);
         while ((uint32_t)word == HF_CONN_FREE) {
-            uint64_t generation = (uint64_t)((uint32_t)(word >> 32) + pin->base + pin->owner) << 32;
+            uint64_t generation = (uint64_t)((uint32_t)(word >> 32) + generations) << 32;
             if (HF_SWAP(block->connections[index], word, generation | content)) {
                 probe = index + 1;
-                *handle = generation | (index + 1);
-                return true;
+                return generation | (index + 1);
             }
         }
         index = index + 1 < capacity ? index + 1 : 0;
     }
-    return false;
+    return 0;
 }
 
-/* Once a scan has found every word taken, later calls do not scan until one was given back. The
- * second scan is for the word that was given back before it could see the mark. */
-static bool claim(
-    struct hf_block *block, const struct pin *pin, uint64_t content, hf_handle *handle)
+/* Makes a free word one with this content and a generation counted from `generations`; 0: there is
+ * none. Once a scan has found every word taken, later calls do not scan until one was given back.
+ * The second scan is for the word that was given back before it could see the mark. */
+static hf_handle claim(struct hf_block *block, uint32_t generations, uint64_t content)
 {
     uint32_t capacity = HF_LOAD(block->max_connections);
+    bool full = atomic_load(&block->connections_full) || capacity == 0;
+    hf_handle handle = 0;
 
-    if (capacity == 0 || atomic_load(&block->connections_full))
-        return false;
-    if (claim_from(block, capacity, pin, content, handle))
-        return true;
-    atomic_store(&block->connections_full, true);
-    if (!claim_from(block, capacity, pin, content, handle))
-        return false;
-    atomic_store(&block->connections_full, false);
-    return true;
+    for (int tries = 0; tries < 2 && !full; tries++) {
+        handle = scan(block, capacity, generations, content);
+        if (handle != 0) {
+            if (tries > 0)
+                atomic_store(&block->connections_full, false);
+            break;
+        }
+        atomic_store(&block->connections_full, true);
+    }
+    return handle;
 }
 
 /* What a word in use becomes when it is free again. */
@@ -140,7 +148,7 @@ bool hf_connection_free(struct hf_block *block, uint32_t index, uint64_t word, u
         &block->connections[index], &word, freed(block, word, base));
 }
 
-static bool give_back(struct hf_block *block, uint32_t index, uint64_t word, uint32_t base)
+static inline bool give_back(struct hf_block *block, uint32_t index, uint64_t word, uint32_t base)
 {
     if (!hf_connection_free(block, index, word, base))
         return false;
@@ -166,81 +174,98 @@ static void choose_probe(uint32_t capacity, uint32_t owner)
     }
 }
 
-static enum hf_acquire_error hold_locked(struct hf_registry *registry,
-    const struct hf_upstream_key *key, uint64_t hash, int64_t now, struct pin *pin,
-    struct hf_acquired *acquired)
+/* Counts the caller in to the key's host, which is made if need be. */
+static struct pin hold_locked(struct hf_registry *registry, const struct hf_upstream_key *key,
+    uint64_t hash, uint32_t owner, int64_t now, struct hf_acquired *acquired)
 {
     struct hf_block *block = hf_registry_block(registry);
-    struct hf_host_entry *entry;
+    struct hf_host_entry *entry = NULL;
 
     if (HF_LOAD(block->max_hosts) == 0)
-        return HF_CLOSED;
-    if (!hf_allowed_fits(registry->settings->allowed_hosts, key))
-        return HF_NOT_ALLOWED;
-    entry = hf_host_hold_locked(registry, key, hash, pin->owner, now, &acquired->evicted);
+        acquired->error = HF_CLOSED;
+    else if (!hf_allowed_fits(registry->settings->allowed_hosts, key))
+        acquired->error = HF_NOT_ALLOWED;
+    else
+        entry = hf_host_hold_locked(registry, key, hash, owner, now, &acquired->evicted);
     if (entry == NULL)
-        return HF_NO_HOST_SLOT;
-    pin->host = hf_host_index(block, entry);
-    pin->base = HF_LOAD(block->base);
-    pin->word = HF_LOAD(entry->word);
-    return HF_ACQUIRED;
+        return (struct pin){0};
+    return (struct pin){HF_LOAD(entry->word), hf_host_index(block, entry), HF_LOAD(block->base)};
+}
+
+/* A connection word for a host that the caller was counted in to; it is counted out where there is
+ * none. */
+static inline struct hf_acquired connect_to(
+    struct hf_registry *registry, uint32_t owner, struct pin pin, int64_t now)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    uint64_t state = (pin.word & HF_HOST_ASLEEP) != 0 ? HF_CONN_ASLEEP : HF_CONN_LIVE;
+    uint64_t content = state << 28 | pin.host;
+    hf_handle handle = claim(block, pin.base + owner, content);
+
+    if (handle == 0) {
+        host_unpin(registry, owner, pin.host, pin.base, now);
+        return (struct hf_acquired){.error = HF_NO_CONNECTION_SLOT};
+    }
+    if (HF_LOAD(block->base) != pin.base) {
+        /* Closed and opened meanwhile: what we were counted in to is gone. Only the word is ours.
+         */
+        give_back(block, (uint32_t)handle - 1, handle >> 32 << 32 | content, pin.base);
+        return (struct hf_acquired){.error = HF_CLOSED};
+    }
+    return (struct hf_acquired){.handle = handle};
+}
+
+static struct hf_acquired acquire_under_lock(struct hf_registry *registry,
+    const struct hf_upstream_key *key, uint64_t hash, uint32_t owner, int64_t now)
+{
+    struct hf_acquired result = {.error = HF_NO_HOST_SLOT};
+    bool evicted;
+    struct pin pin;
+
+    hf_registry_lock(registry);
+    pin = hold_locked(registry, key, hash, owner, now, &result);
+    hf_registry_unlock(registry);
+    if (pin.word == 0)
+        return result;
+    evicted = result.evicted;
+    result = connect_to(registry, owner, pin, now);
+    result.kick = true;
+    result.evicted = evicted;
+    return result;
 }
 
 struct hf_acquired hf_registry_acquire(
     struct hf_registry *registry, const struct hf_upstream_key *key, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
-    struct hf_acquired result = {.handle = 0};
-    struct pin pin = {.owner = HF_LOAD(registry->owner), .base = HF_LOAD(block->base)};
-    uint64_t hash = hf_upstream_hash(key), state, content;
+    uint32_t owner = HF_LOAD(registry->owner);
+    uint64_t hash = hf_upstream_hash(key);
+    struct pin pin;
 
-    if (HF_LOAD(block->max_hosts) == 0) {
-        result.error = HF_CLOSED;
-        return result;
-    }
-    if (pin.owner == 0 && HF_LOAD(block->owners) > 1) {
-        result.error = HF_NO_OWNER;
-        return result;
-    }
-    choose_probe(HF_LOAD(block->max_connections), pin.owner);
-    if (!find_and_pin(registry, key, hash, &pin, now)) {
-        hf_registry_lock(registry);
-        result.error = hold_locked(registry, key, hash, now, &pin, &result);
-        hf_registry_unlock(registry);
-        if (result.error != HF_ACQUIRED)
-            return result;
-        result.kick = true;
-    }
-    state = (pin.word & HF_HOST_ASLEEP) != 0 ? HF_CONN_ASLEEP : HF_CONN_LIVE;
-    content = state << 28 | pin.host;
-    if (!claim(block, &pin, content, &result.handle)) {
-        host_unpin(registry, &pin, now);
-        result.error = HF_NO_CONNECTION_SLOT;
-        return result;
-    }
-    if (HF_LOAD(block->base) != pin.base) {
-        /* Closed and opened meanwhile: what we were counted in to is gone. Only the word is ours.
-         * */
-        give_back(
-            block, (uint32_t)result.handle - 1, result.handle >> 32 << 32 | content, pin.base);
-        result = (struct hf_acquired){.error = HF_CLOSED};
-    }
-    return result;
+    if (HF_LOAD(block->max_hosts) == 0)
+        return (struct hf_acquired){.error = HF_CLOSED};
+    if (owner == 0 && HF_LOAD(block->owners) > 1)
+        return (struct hf_acquired){.error = HF_NO_OWNER};
+    choose_probe(HF_LOAD(block->max_connections), owner);
+    pin = find_and_pin(registry, key, hash, owner, now);
+    if (pin.word == 0)
+        return acquire_under_lock(registry, key, hash, owner, now);
+    return connect_to(registry, owner, pin, now);
 }
 
 /* The connection word of a live handle, asleep or not; 0: it is none. */
-static uint64_t connection_word(struct hf_block *block, hf_handle handle)
+static inline uint64_t connection_word(struct hf_block *block, hf_handle handle)
 {
     uint32_t index = (uint32_t)handle - 1;
-    uint64_t word;
+    uint64_t word, content;
 
     if (index >= HF_LOAD(block->max_connections))
         return 0;
     word = HF_LOAD(block->connections[index]);
-    if ((word ^ hf_handle_word(handle, HF_CONN_LIVE)) <= HF_CONN_HOST_MASK ||
-        (word ^ hf_handle_word(handle, HF_CONN_ASLEEP)) <= HF_CONN_HOST_MASK)
-        return (word & HF_CONN_HOST_MASK) < HF_LOAD(block->max_hosts) ? word : 0;
-    return 0;
+    content = word ^ hf_handle_word(handle, 0);
+    if (content >> 28 != HF_CONN_LIVE && content >> 28 != HF_CONN_ASLEEP)
+        return 0;
+    return (content & HF_CONN_HOST_MASK) < HF_LOAD(block->max_hosts) ? word : 0;
 }
 
 bool hf_connection_host(struct hf_block *block, hf_handle handle, uint32_t *host)
@@ -260,15 +285,14 @@ static bool is_owners(struct hf_block *block, hf_handle handle, uint32_t owner)
 bool hf_registry_release(struct hf_registry *registry, hf_handle handle, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
-    struct pin pin = {.owner = HF_LOAD(registry->owner), .base = HF_LOAD(block->base)};
+    uint32_t owner = HF_LOAD(registry->owner), base = HF_LOAD(block->base);
     uint64_t word;
 
-    if (!is_owners(block, handle, pin.owner))
+    if (!is_owners(block, handle, owner))
         return false;
     while ((word = connection_word(block, handle)) != 0) {
-        pin.host = word & HF_CONN_HOST_MASK;
-        if (give_back(block, (uint32_t)handle - 1, word, pin.base)) {
-            host_unpin(registry, &pin, now);
+        if (give_back(block, (uint32_t)handle - 1, word, base)) {
+            host_unpin(registry, owner, word & HF_CONN_HOST_MASK, base, now);
             return true;
         }
     }
