@@ -10,9 +10,9 @@
 /* ---- layout ---- */
 
 struct layout {
-    uint64_t published_at, index_at, rows_at, hosts_at, items_at, positions_at, end;
+    uint64_t index_at, rows_at, hosts_at, items_at, positions_at, end;
     uint64_t row_size;
-    uint32_t index_size, owners;
+    uint32_t published_from, index_size, owners;
 };
 
 static uint64_t align64(uint64_t offset)
@@ -27,9 +27,8 @@ static struct layout lay_out(const struct hf_settings *settings)
 
     while (at.index_size < 2 * hosts)
         at.index_size *= 2;
-    at.published_at =
-        align64(offsetof(struct hf_block, connections) + (uint64_t)settings->max_connections * 8);
-    at.index_at = align64(at.published_at + hosts * 8);
+    at.published_from = (1 + settings->max_connections + 7) / 8 * 8; /* a cache line of their own */
+    at.index_at = align64(offsetof(struct hf_block, words) + (at.published_from + hosts) * 8);
     at.rows_at = align64(at.index_at + (uint64_t)at.index_size * 8);
     at.row_size = (hosts + 7) / 8 * 8;
     at.owners = settings->share ? HF_OWNERS + 1 : 1;
@@ -56,7 +55,7 @@ void hf_registry_open(
     /* Unlike anything else that a late thread could take for it, above all 0. */
     HF_STORE(block->base, (at.owners > 1 ? salt & ~(uint32_t)HF_OWNERS : salt) | 0x80000000u);
     HF_STORE(block->index_mask, at.index_size - 1);
-    HF_STORE(block->published_at, at.published_at);
+    HF_STORE(block->published_from, at.published_from);
     HF_STORE(block->index_at, at.index_at);
     HF_STORE(block->rows_at, at.rows_at);
     HF_STORE(block->row_size, at.row_size);
@@ -66,7 +65,7 @@ void hf_registry_open(
     HF_STORE(block->linger_ms, settings->policy.linger_ms);
     block->rules[0] = settings->rules;
     block->owners_used = 1;
-    HF_STORE(block->fallback, hf_rules_merge(&settings->rules, 0, 0));
+    HF_STORE(*hf_block_fallback(block), hf_rules_merge(&settings->rules, 0, 0));
     HF_STORE(registry->block, block);
     HF_STORE(block->max_connections, settings->max_connections);
     HF_STORE(block->max_hosts, settings->max_hosts);

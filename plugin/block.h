@@ -3,10 +3,10 @@
  * block.h: the registry's block of memory, for registry.c, agenda.c and view.c; and the inlined
  * read, for whoever hands it on to a host. (Rows: only where processes share it.)
  *
- *     +---------+-------------+-----------+-------+--------------+-------+-----------------+
- *     | header  | connections | published | index | rows, by     | hosts | heap, positions |
- *     |         | 8 B each    | 8 B each  |       | owner, 8 B   | 960 B | of due times    |
- *     +---------+-------------+-----------+-------+--------------+-------+-----------------+
+ *     +---------+----------------------------------+-------+------------+-------+----------+
+ *     | header  | words, 8 B each:                 | index | rows, by   | hosts | heap,    |
+ *     |         | fallback, connections, published |       | owner, 8 B | 960 B | places   |
+ *     +---------+----------------------------------+-------+------------+-------+----------+
  *
  * A thread may be late, and find the block closed (all zero) or with another layout. So without the
  * lock nothing is stored where an offset of the layout leads, but by a compare-and-swap that
@@ -15,11 +15,17 @@
  *
  * Connection word, the whole of a connection entry:
  *
- *     63            32 31    28 27        20 19          0
- *     | generation    | state  | 0          | host index |
+ *     63            32 31    29    28     27           0
+ *     | generation    | 0    | asleep  | answered by |
  *
- *     FREE --acquire--> LIVE --release--> FREE, generation + 1
- *     FREE --acquire, host asleep--> ASLEEP --awaken--> LIVE;  ASLEEP --release--> FREE
+ *   free      nothing but the generation.
+ *   live      the number of the word that answers it: its host's published one. So a read is two
+ *             words of one table, and a free word of the right generation (there is none but by
+ *             accident) leads to word 0, the fallback.
+ *   asleep    live, but nobody has asked for an answer yet (prefetch = off).
+ *
+ *     free --acquire--> live --release--> free, generation + 1
+ *     free --acquire, host asleep--> asleep --awaken--> live;  asleep --release--> free
  *
  *   Every step is one compare-and-swap by whoever makes it; none needs the lock. A free word's
  *   generation counts from 0, so that untouched pages cost nothing; a word in use, and the handle
@@ -62,9 +68,8 @@
 #include "plugin/registry.h"
 
 #define HF_CONN_FREE 0u
-#define HF_CONN_LIVE 1u
-#define HF_CONN_ASLEEP 2u
-#define HF_CONN_HOST_MASK 0xfffffu /* max_hosts is at most 2^20 */
+#define HF_CONN_ANSWER 0x0fffffffu /* words are at most 2^24 + 2^20 and a few */
+#define HF_CONN_ASLEEP 0x10000000u
 #define HF_CONNECTIONS_MOST 16777216u /* as max_connections */
 #define HF_CONNECTIONS_PER_PAGE 512u /* of 4 KiB */
 
@@ -79,6 +84,9 @@
 #define HF_SWAP(object, expected, value) \
     atomic_compare_exchange_weak_explicit( \
         &(object), &(expected), (value), memory_order_acq_rel, memory_order_acquire)
+
+#define HF_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define HF_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
 /* What stands before is stored before what follows: this process may be killed in between, and the
  * others go on with what is there. */
@@ -121,9 +129,8 @@ struct hf_block {
     _Atomic uint32_t index_mask;
     _Atomic uint32_t owners; /* numbers of owners: 1, or HF_OWNERS + 1 where the block is shared */
     _Atomic uint64_t row_size; /* counts in a row */
-    _Atomic uint64_t published_at, index_at, rows_at; /* bytes from here */
-    _Atomic uint64_t hosts_at, items_at, positions_at;
-    _Atomic uint64_t fallback; /* what a handle that is not live is answered */
+    _Atomic uint32_t published_from; /* number of the first host's word */
+    _Atomic uint64_t index_at, rows_at, hosts_at, items_at, positions_at; /* bytes from here */
     _Atomic int64_t linger_ms;
 
     _Alignas(64) _Atomic bool connections_full; /* a whole scan found no free connection word */
@@ -145,7 +152,9 @@ struct hf_block {
      * looks for the words of a dead owner leaves the other pages untouched. */
     _Alignas(64) _Atomic uint8_t used_pages[HF_CONNECTIONS_MOST / HF_CONNECTIONS_PER_PAGE];
 
-    _Alignas(64) _Atomic uint64_t connections[];
+    /* 0: the fallback, what a handle that is not live is answered. From 1: connections. From
+     * published_from: what each host's connections are answered. */
+    _Alignas(64) _Atomic uint64_t words[];
 };
 
 static inline void *hf_block_at(struct hf_block *block, _Atomic uint64_t *offset)
@@ -153,9 +162,25 @@ static inline void *hf_block_at(struct hf_block *block, _Atomic uint64_t *offset
     return (char *)block + atomic_load_explicit(offset, memory_order_relaxed);
 }
 
+static inline _Atomic uint64_t *hf_block_fallback(struct hf_block *block)
+{
+    return &block->words[0];
+}
+
+static inline _Atomic uint64_t *hf_block_connection(struct hf_block *block, uint32_t index)
+{
+    return &block->words[1 + (uint64_t)index];
+}
+
 static inline _Atomic uint64_t *hf_block_published(struct hf_block *block, uint32_t host)
 {
-    return (_Atomic uint64_t *)hf_block_at(block, &block->published_at) + host;
+    return &block->words[HF_LOAD(block->published_from) + host];
+}
+
+/* The host of a connection word in use. */
+static inline uint32_t hf_connection_word_host(struct hf_block *block, uint64_t word)
+{
+    return ((uint32_t)word & HF_CONN_ANSWER) - HF_LOAD(block->published_from);
 }
 
 static inline struct hf_host_entry *hf_block_host(struct hf_block *block, uint32_t host)
@@ -200,10 +225,11 @@ static inline bool hf_registry_is_closed(struct hf_registry *registry)
     return HF_LOAD(hf_registry_block(registry)->max_hosts) == 0;
 }
 
-/* The connection word that a handle stands for, if it is in the given state, less its host. */
-static inline uint64_t hf_handle_word(hf_handle handle, uint32_t state)
+/* What a connection word says besides its generation, if that is the handle's; else more than 32
+ * bits. */
+static inline uint64_t hf_handle_content(hf_handle handle, uint64_t word)
 {
-    return (handle & ~0xffffffffull) | (uint64_t)state << 28;
+    return word ^ (handle & ~0xffffffffull);
 }
 
 #define HF_READ_ASLEEP (-1)
@@ -216,22 +242,20 @@ static inline int hf_registry_read(struct hf_registry *registry, hf_handle handl
     struct hf_block *block = hf_registry_block(registry);
     uint32_t index = (uint32_t)handle - 1;
 
-    if (flag >= HF_MAX_FLAGS)
+    if (HF_UNLIKELY(flag >= HF_MAX_FLAGS))
         return 0;
-    if (index < atomic_load_explicit(&block->max_connections, memory_order_acquire)) {
-        uint64_t word = atomic_load_explicit(&block->connections[index], memory_order_acquire);
-        uint64_t other = word ^ hf_handle_word(handle, HF_CONN_LIVE);
-        if (other <= HF_CONN_HOST_MASK) {
-            uint64_t answers = atomic_load_explicit(
-                hf_block_published(block, (uint32_t)other), memory_order_acquire);
-            uint64_t again = atomic_load_explicit(&block->connections[index], memory_order_relaxed);
-            if (again == word)
+    if (HF_LIKELY(index < HF_LOAD(block->max_connections))) {
+        uint64_t word = HF_LOAD(*hf_block_connection(block, index));
+        uint64_t content = hf_handle_content(handle, word);
+        if (HF_LIKELY(content <= HF_CONN_ANSWER)) {
+            uint64_t answers = HF_LOAD(block->words[content]);
+            if (HF_LIKELY(HF_LOAD(*hf_block_connection(block, index)) == word))
                 return (int)(answers >> flag & 1);
-        } else if ((word ^ hf_handle_word(handle, HF_CONN_ASLEEP)) <= HF_CONN_HOST_MASK) {
+        } else if (content <= (HF_CONN_ANSWER | HF_CONN_ASLEEP)) {
             return HF_READ_ASLEEP;
         }
     }
-    return (int)(atomic_load_explicit(&block->fallback, memory_order_relaxed) >> flag & 1);
+    return (int)(HF_LOAD(*hf_block_fallback(block)) >> flag & 1);
 }
 
 #define HF_LED_BY_THE_DEAD (HF_OWNERS + 1)

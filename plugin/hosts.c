@@ -27,7 +27,7 @@ void hf_block_set_rules_locked(struct hf_block *block, const struct hf_rules *ru
     HF_IN_THIS_ORDER();
     block->current_rules = next;
     HF_IN_THIS_ORDER();
-    HF_STORE(block->fallback, hf_rules_merge(rules, 0, 0));
+    HF_STORE(*hf_block_fallback(block), hf_rules_merge(rules, 0, 0));
 }
 
 void hf_host_publish_locked(struct hf_registry *registry, uint32_t host)

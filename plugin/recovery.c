@@ -76,7 +76,7 @@ void hf_registry_repair_locked(struct hf_registry *registry)
     rebuild_index_locked(block);
     block->heap_count = 0;
     memset(hf_block_at(block, &block->positions_at), 0, block->slots_used * sizeof(uint32_t));
-    HF_STORE(block->fallback, hf_rules_merge(hf_block_rules(block), 0, 0));
+    HF_STORE(*hf_block_fallback(block), hf_rules_merge(hf_block_rules(block), 0, 0));
     for (uint32_t host = 0; host < block->slots_used; host++) {
         if (!HF_LOAD(hf_block_host(block, host)->bound))
             continue;
@@ -96,7 +96,7 @@ static uint64_t free_words_from(
     uint64_t freed = 0;
 
     for (uint32_t index = first; index < end; index++) {
-        uint64_t word = HF_LOAD(block->connections[index]);
+        uint64_t word = HF_LOAD(*hf_block_connection(block, index));
         if ((uint32_t)word != HF_CONN_FREE && (word >> 32 & HF_OWNERS) == owner)
             freed += hf_connection_free(block, index, word, HF_LOAD(block->base));
     }

@@ -93,17 +93,18 @@ static struct pin find_and_pin(struct hf_registry *registry, const struct hf_ups
 /* ---- connection words ---- */
 
 static hf_handle scan(
-    struct hf_block *block, uint32_t capacity, uint32_t generations, uint64_t content)
+    struct hf_block *block, uint32_t capacity, uint32_t generations, uint32_t content)
 {
+    _Atomic uint64_t *words = hf_block_connection(block, 0);
     uint32_t index = probe < capacity ? probe : probe % capacity;
 
     for (uint32_t tries = 0; tries < capacity; tries++) {
-        uint64_t word = atomic_load(&block->connections[index]); /* pairs with give_back */
+        uint64_t word = atomic_load(words + index); /* pairs with give_back */
         if (word == 0)
             HF_STORE(block->used_pages[index / HF_CONNECTIONS_PER_PAGE], 1);
         while ((uint32_t)word == HF_CONN_FREE) {
             uint64_t generation = (uint64_t)((uint32_t)(word >> 32) + generations) << 32;
-            if (HF_SWAP(block->connections[index], word, generation | content)) {
+            if (HF_SWAP(words[index], word, generation | content)) {
                 probe = index + 1;
                 return generation | (index + 1);
             }
@@ -116,7 +117,7 @@ static hf_handle scan(
 /* Makes a free word one with this content and a generation counted from `generations`; 0: there is
  * none. Once a scan has found every word taken, later calls do not scan until one was given back.
  * The second scan is for the word that was given back before it could see the mark. */
-static hf_handle claim(struct hf_block *block, uint32_t generations, uint64_t content)
+static hf_handle claim(struct hf_block *block, uint32_t generations, uint32_t content)
 {
     uint32_t capacity = HF_LOAD(block->max_connections);
     bool full = atomic_load(&block->connections_full) || capacity == 0;
@@ -145,7 +146,7 @@ static uint64_t freed(struct hf_block *block, uint64_t word, uint32_t base)
 bool hf_connection_free(struct hf_block *block, uint32_t index, uint64_t word, uint32_t base)
 {
     return atomic_compare_exchange_strong(
-        &block->connections[index], &word, freed(block, word, base));
+        hf_block_connection(block, index), &word, freed(block, word, base));
 }
 
 static inline bool give_back(struct hf_block *block, uint32_t index, uint64_t word, uint32_t base)
@@ -198,8 +199,8 @@ static inline struct hf_acquired connect_to(
     struct hf_registry *registry, uint32_t owner, struct pin pin, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
-    uint64_t state = (pin.word & HF_HOST_ASLEEP) != 0 ? HF_CONN_ASLEEP : HF_CONN_LIVE;
-    uint64_t content = state << 28 | pin.host;
+    uint32_t asleep = (pin.word & HF_HOST_ASLEEP) != 0 ? HF_CONN_ASLEEP : 0;
+    uint32_t content = (HF_LOAD(block->published_from) + pin.host) | asleep;
     hf_handle handle = claim(block, pin.base + owner, content);
 
     if (handle == 0) {
@@ -257,22 +258,22 @@ struct hf_acquired hf_registry_acquire(
 static inline uint64_t connection_word(struct hf_block *block, hf_handle handle)
 {
     uint32_t index = (uint32_t)handle - 1;
-    uint64_t word, content;
+    uint64_t word;
 
     if (index >= HF_LOAD(block->max_connections))
         return 0;
-    word = HF_LOAD(block->connections[index]);
-    content = word ^ hf_handle_word(handle, 0);
-    if (content >> 28 != HF_CONN_LIVE && content >> 28 != HF_CONN_ASLEEP)
+    word = HF_LOAD(*hf_block_connection(block, index));
+    if (hf_handle_content(handle, word) > (HF_CONN_ANSWER | HF_CONN_ASLEEP) ||
+        hf_connection_word_host(block, word) >= HF_LOAD(block->max_hosts))
         return 0;
-    return (content & HF_CONN_HOST_MASK) < HF_LOAD(block->max_hosts) ? word : 0;
+    return word;
 }
 
 bool hf_connection_host(struct hf_block *block, hf_handle handle, uint32_t *host)
 {
     uint64_t word = connection_word(block, handle);
 
-    *host = word & HF_CONN_HOST_MASK;
+    *host = hf_connection_word_host(block, word);
     return word != 0;
 }
 
@@ -291,8 +292,9 @@ bool hf_registry_release(struct hf_registry *registry, hf_handle handle, int64_t
     if (!is_owners(block, handle, owner))
         return false;
     while ((word = connection_word(block, handle)) != 0) {
+        uint32_t host = hf_connection_word_host(block, word);
         if (give_back(block, (uint32_t)handle - 1, word, base)) {
-            host_unpin(registry, owner, word & HF_CONN_HOST_MASK, base, now);
+            host_unpin(registry, owner, host, base, now);
             return true;
         }
     }
@@ -305,19 +307,18 @@ bool hf_registry_awaken(struct hf_registry *registry, hf_handle handle, int64_t 
 {
     struct hf_block *block = hf_registry_block(registry);
     uint64_t word = connection_word(block, handle);
-    struct hf_host_entry *entry;
+    uint32_t host = hf_connection_word_host(block, word);
     bool planned = false;
 
-    if (word == 0 || (word >> 28 & 0xf) != HF_CONN_ASLEEP)
+    if ((word & HF_CONN_ASLEEP) == 0)
         return false;
-    entry = hf_block_host(block, word & HF_CONN_HOST_MASK);
-    if ((HF_LOAD(entry->word) & HF_HOST_ASLEEP) != 0) {
+    if ((HF_LOAD(hf_block_host(block, host)->word) & HF_HOST_ASLEEP) != 0) {
         hf_registry_lock(registry);
         if (connection_word(block, handle) == word)
-            planned = hf_host_awaken_locked(registry, word & HF_CONN_HOST_MASK, now);
+            planned = hf_host_awaken_locked(registry, host, now);
         hf_registry_unlock(registry);
     }
-    atomic_compare_exchange_strong(&block->connections[(uint32_t)handle - 1], &word,
-        word ^ ((HF_CONN_ASLEEP ^ HF_CONN_LIVE) << 28));
+    atomic_compare_exchange_strong(
+        hf_block_connection(block, (uint32_t)handle - 1), &word, word ^ HF_CONN_ASLEEP);
     return planned;
 }

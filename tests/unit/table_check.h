@@ -74,8 +74,8 @@ static inline void check_references(struct hf_block *block, uint32_t living)
     for (uint32_t host = 0; host < HF_LOAD(block->max_hosts); host++) {
         uint32_t words = 0;
         for (uint32_t i = 0; i < HF_LOAD(block->max_connections); i++) {
-            uint64_t word = HF_LOAD(block->connections[i]);
-            if ((uint32_t)word == HF_CONN_FREE || (word & HF_CONN_HOST_MASK) != host)
+            uint64_t word = HF_LOAD(*hf_block_connection(block, i));
+            if ((uint32_t)word == HF_CONN_FREE || hf_connection_word_host(block, word) != host)
                 continue;
             words++;
             CHECK_INT_EQ(word >> 32 & HF_OWNERS, living);
@@ -105,7 +105,7 @@ static inline void check_answers(struct hf_block *block)
         CHECK(HF_LOAD(*hf_block_published(block, host)) ==
             hf_rules_merge(hf_block_rules(block), values.sent, values.on));
     }
-    CHECK(HF_LOAD(block->fallback) == hf_rules_merge(hf_block_rules(block), 0, 0));
+    CHECK(HF_LOAD(*hf_block_fallback(block)) == hf_rules_merge(hf_block_rules(block), 0, 0));
 }
 
 /* Takes the lock, as whoever comes next does, and looks at everything. */

@@ -108,7 +108,7 @@ static void die_in_disorder(struct scene *s)
     block->heap_count = 1;
     block->first_free = 2;
     HF_STORE(*hf_block_published(block, 0), 0);
-    HF_STORE(block->fallback, 7);
+    HF_STORE(*hf_block_fallback(block), 7);
 }
 
 static void leave_disorder(struct scene *s)
