@@ -6,6 +6,7 @@
 #   make demo       the whole thing at work, in under a minute
 #   make install    PREFIX=/usr/local, DESTDIR=; make uninstall
 #   make test       every test (SANITIZE=asan or tsan: the same under that sanitizer)
+#   make bench      figures, each against its target; BENCH="reads connects" for some sections
 #   make test-stress  1,000 random kills of processes that share a cache, in a few minutes (HF_STRESS_KILLS, HF_SEED)
 #   make lint       format, layers, both compilers, cppcheck, generated docs
 #
@@ -103,8 +104,21 @@ $(DEMO): $(patsubst %.c,$(B)/%.o,$(wildcard tests/demo/*.c)) $(B)/tests/support/
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
+BENCH_PLUGINS := $(patsubst %.c,$(B)/%.so,$(wildcard tests/bench/plugin_*.c))
+BENCH_PROGRAM := $(B)/tests/bench/bench
+
+$(BENCH_PROGRAM): $(patsubst %.c,$(B)/%.o,$(filter-out tests/bench/plugin_%,$(wildcard tests/bench/*.c))) $(B)/tests/support/libsupport.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
+
+# The ancestor normalises names as the plugin does.
+$(B)/tests/bench/plugin_%.so: tests/bench/plugin_%.c $(B)/plugin/upstream.o
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,--as-needed -o $@ $^
+
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(STRESS_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO)
+tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(STRESS_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(BENCH_PROGRAM) $(BENCH_PLUGINS)
 
 # ---- installing: PREFIX, DESTDIR and the directories below may be set: make install libdir=... ----
 
@@ -200,6 +214,12 @@ test-stress:
 	@.ci/deps build test
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(STRESS_TESTS)
 	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(STRESS_TESTS)
+
+.PHONY: bench
+bench:
+	@.ci/deps build test
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCH_PROGRAM) $(BENCH_PLUGINS)
+	@HF_BUILD=$(B) $(BENCH_PROGRAM) $(BENCH)
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 

@@ -100,10 +100,8 @@ struct hf_values {
 
 struct hf_host_entry {
     _Alignas(64) _Atomic uint64_t word;
-    _Atomic uint64_t references; /* of the only owner, see references.h */
-    _Atomic int64_t idle_since_ms; /* meaningful while nobody holds it */
     struct hf_upstream_key key;
-    /* from here on: only under the lock */
+    /* what follows, up to the message: only under the lock */
     struct hf_facts facts;
     uint64_t hash;
     struct hf_values values[2];
@@ -119,6 +117,9 @@ struct hf_host_entry {
     bool asked_twice; /* because of a 304 that meant nothing; once is enough */
     char etag[HF_ETAG_MAX + 1]; /* of the values; "": none */
     char message[HF_MESSAGE_MAX]; /* about the latest completed request */
+    /* Written by everybody: far from the word and the key, which everybody reads. */
+    _Atomic uint64_t references; /* of the only owner, see references.h */
+    _Atomic int64_t idle_since_ms; /* meaningful while nobody holds it */
 };
 _Static_assert(sizeof(struct hf_host_entry) <= 960, "with its place in the tables: 1 KiB per host");
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * measure.h: CPU time per call, of one or more threads, as ratios of two loads that run in turn.
+ *
+ * Machines are shared and noisy: a clock on the wall measures the neighbours. So the CPU time of
+ * the calling threads is taken, and every comparison is the median of several pairs measured one
+ * after the other.
+ */
+#ifndef HOSTFLAGS_TESTS_BENCH_MEASURE_H
+#define HOSTFLAGS_TESTS_BENCH_MEASURE_H
+
+#include <stdint.h>
+
+enum { HF_BENCH_PAIRS = 7 };
+
+/* run makes `calls` calls on thread number `thread` (from 0); all threads begin together. */
+struct hf_bench_load {
+    void (*run)(void *arg, unsigned thread, long calls);
+    void *arg; /* borrowed */
+    unsigned threads;
+};
+
+struct hf_bench_pair {
+    double ours_ns, base_ns, ratio; /* each the median */
+};
+
+/* Nanoseconds of CPU per call, the mean of the threads. */
+double hf_bench_cpu_ns(const struct hf_bench_load *load, long calls);
+
+/* HF_BENCH_PAIRS times each, in turn, long enough to be measured. */
+struct hf_bench_pair hf_bench_compare(
+    const struct hf_bench_load *ours, const struct hf_bench_load *base);
+
+double hf_bench_median(double *values, int count); /* sorts them */
+
+/* CPU time of the calling thread. */
+int64_t hf_bench_thread_ns(void);
+
+#endif
