@@ -31,8 +31,8 @@ static struct layout lay_out(const struct hf_settings *settings)
     at.index_at = align64(offsetof(struct hf_block, words) + (at.published_from + hosts) * 8);
     at.rows_at = align64(at.index_at + (uint64_t)at.index_size * 8);
     at.row_size = (hosts + 7) / 8 * 8;
-    at.owners = settings->share ? HF_OWNERS + 1 : 1;
-    at.hosts_at = align64(at.rows_at + (at.owners - 1) * at.row_size * 8);
+    at.owners = settings->share ? HF_OWNERS + 1 : HF_STRIPES;
+    at.hosts_at = align64(at.rows_at + at.owners * at.row_size * 8);
     at.items_at = at.hosts_at + hosts * sizeof(struct hf_host_entry);
     at.positions_at = at.items_at + hosts * sizeof(struct hf_heap_item);
     at.end = at.positions_at + hosts * sizeof(uint32_t);
@@ -53,7 +53,7 @@ void hf_registry_open(
     registry->settings = settings;
     HF_STORE(block->owners, at.owners);
     /* Unlike anything else that a late thread could take for it, above all 0. */
-    HF_STORE(block->base, (at.owners > 1 ? salt & ~(uint32_t)HF_OWNERS : salt) | 0x80000000u);
+    HF_STORE(block->base, (salt & ~(at.owners - 1)) | 0x80000000u);
     HF_STORE(block->index_mask, at.index_size - 1);
     HF_STORE(block->published_from, at.published_from);
     HF_STORE(block->index_at, at.index_at);
@@ -64,7 +64,7 @@ void hf_registry_open(
     HF_STORE(block->positions_at, at.positions_at);
     HF_STORE(block->linger_ms, settings->policy.linger_ms);
     block->rules[0] = settings->rules;
-    block->owners_used = 1;
+    block->owners_used = settings->share ? 0 : HF_STRIPES;
     HF_STORE(*hf_block_fallback(block), hf_rules_merge(&settings->rules, 0, 0));
     HF_STORE(registry->block, block);
     HF_STORE(block->max_connections, settings->max_connections);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * block.h: the registry's block of memory, for registry.c, agenda.c and view.c; and the inlined
- * read, for whoever hands it on to a host. (Rows: only where processes share it.)
+ * read, for whoever hands it on to a host.
  *
  *     +---------+----------------------------------+-------+------------+-------+----------+
  *     | header  | words, 8 B each:                 | index | rows, by   | hosts | heap,    |
- *     |         | fallback, connections, published |       | owner, 8 B | 960 B | places   |
+ *     |         | fallback, connections, published |       | owner, 8 B | 936 B | places   |
  *     +---------+----------------------------------+-------+------------+-------+----------+
  *
  * A thread may be late, and find the block closed (all zero) or with another layout. So without the
@@ -29,8 +29,9 @@
  *
  *   Every step is one compare-and-swap by whoever makes it; none needs the lock. A free word's
  *   generation counts from 0, so that untouched pages cost nothing; a word in use, and the handle
- *   made with it, have the block's random base added. Where processes share the block, the lowest
- *   eight bits of a generation in use are the owner's number, and it counts in steps of 256.
+ *   made with it, have the block's random base added. The lowest bits of a generation in use are
+ *   the number of the owner in whose row it is counted (two bits, or eight where processes share
+ *   the block), and it counts in steps of as many.
  *
  * Host word, changed only under the lock:
  *
@@ -99,7 +100,7 @@ struct hf_values {
 };
 
 struct hf_host_entry {
-    _Alignas(64) _Atomic uint64_t word;
+    _Atomic uint64_t word;
     struct hf_upstream_key key;
     /* what follows, up to the message: only under the lock */
     struct hf_facts facts;
@@ -117,18 +118,16 @@ struct hf_host_entry {
     bool asked_twice; /* because of a 304 that meant nothing; once is enough */
     char etag[HF_ETAG_MAX + 1]; /* of the values; "": none */
     char message[HF_MESSAGE_MAX]; /* about the latest completed request */
-    /* Written by everybody: far from the word and the key, which everybody reads. */
-    _Atomic uint64_t references; /* of the only owner, see references.h */
-    _Atomic int64_t idle_since_ms; /* meaningful while nobody holds it */
+    _Atomic int64_t idle_since_ms; /* meaningful while nobody holds it; far from what all read */
 };
-_Static_assert(sizeof(struct hf_host_entry) <= 960, "with its place in the tables: 1 KiB per host");
+_Static_assert(sizeof(struct hf_host_entry) <= 936, "with its place in the tables: 1 KiB per host");
 
 struct hf_block {
     /* Written by open alone, read by everybody. max_hosts is written last: 0 means closed. */
     _Atomic uint32_t max_connections, max_hosts;
     _Atomic uint32_t base; /* of the generations of connections */
     _Atomic uint32_t index_mask;
-    _Atomic uint32_t owners; /* numbers of owners: 1, or HF_OWNERS + 1 where the block is shared */
+    _Atomic uint32_t owners; /* rows: HF_STRIPES, or HF_OWNERS + 1 where the block is shared */
     _Atomic uint64_t row_size; /* counts in a row */
     _Atomic uint32_t published_from; /* number of the first host's word */
     _Atomic uint64_t index_at, rows_at, hosts_at, items_at, positions_at; /* bytes from here */
@@ -140,7 +139,7 @@ struct hf_block {
     _Alignas(64) uint32_t slots_used; /* host slots that were ever in use */
     uint32_t first_free; /* list of those that are free again: index + 1 */
     uint32_t heap_count;
-    uint32_t owners_used; /* numbers that were ever in use, 0 included */
+    uint32_t owners_used; /* rows that were ever in use, and those before them */
     uint32_t led_by; /* the owner that began to lead last, or HF_LED_BY_THE_DEAD; 0: nobody has
                         yet, or the block is not shared */
     struct hf_rules rules[2];
@@ -182,6 +181,12 @@ static inline _Atomic uint64_t *hf_block_published(struct hf_block *block, uint3
 static inline uint32_t hf_connection_word_host(struct hf_block *block, uint64_t word)
 {
     return ((uint32_t)word & HF_CONN_ANSWER) - HF_LOAD(block->published_from);
+}
+
+/* By several processes. */
+static inline bool hf_block_is_shared(struct hf_block *block)
+{
+    return HF_LOAD(block->owners) > HF_STRIPES;
 }
 
 static inline struct hf_host_entry *hf_block_host(struct hf_block *block, uint32_t host)

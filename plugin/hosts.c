@@ -44,11 +44,10 @@ void hf_host_publish_locked(struct hf_registry *registry, uint32_t host)
 
 uint64_t hf_host_references_locked(struct hf_block *block, uint32_t host)
 {
-    struct hf_host_entry *entry = hf_block_host(block, host);
     uint64_t sum = 0;
 
     for (uint32_t owner = 0; owner < block->owners_used; owner++)
-        sum += hf_references_count(block, hf_references(block, entry, host, owner));
+        sum += hf_references_count(block, host, owner);
     return sum;
 }
 
@@ -251,7 +250,6 @@ struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
 {
     struct hf_block *block = hf_registry_block(registry);
     struct hf_host_entry *entry = hf_index_find_locked(block, key, hash);
-    _Atomic uint64_t *references;
     uint32_t host, before;
 
     if (entry == NULL)
@@ -263,9 +261,8 @@ struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
         begin_life_locked(registry, entry, now);
     else
         resume_life_locked(registry, entry, now);
-    references = hf_references(block, entry, host, owner);
-    hf_references_begin_locked(block, references);
-    (void)!hf_references_add(references, HF_LOAD(block->base), &before);
+    hf_references_begin_locked(block, host, owner);
+    (void)!hf_references_add(hf_references(block, host, owner), HF_LOAD(block->base), &before);
     return entry;
 }
 

@@ -122,11 +122,9 @@ static void clear_row_locked(struct hf_registry *registry, uint32_t owner, int64
     struct hf_block *block = hf_registry_block(registry);
 
     for (uint32_t host = 0; host < block->slots_used; host++) {
-        struct hf_host_entry *entry = hf_block_host(block, host);
-        _Atomic uint64_t *references = hf_references(block, entry, host, owner);
-        if (hf_references_count(block, references) > 0) {
-            HF_STORE(entry->idle_since_ms, now);
-            atomic_store(references, 0);
+        if (hf_references_count(block, host, owner) > 0) {
+            HF_STORE(hf_block_host(block, host)->idle_since_ms, now);
+            atomic_store(hf_references(block, host, owner), 0);
             if (HF_LOAD(block->linger_ms) == 0)
                 hf_host_end_life_locked(registry, host);
         }

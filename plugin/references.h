@@ -2,9 +2,13 @@
  *
  * references.h: how many connections hold a host, counted by owner.
  *
- * An owner is a process that shares the registry (1 to HF_OWNERS), or the only one there is (0).
- * Each has a count per host, those who share in a row, so that with a death exactly its references
- * go, wherever it was interrupted: its row is zeroed. A host is held while any row counts it.
+ * Each owner has a row with a count per host; a host is held while any row counts it.
+ *
+ *   shared        An owner is a process (1 to HF_OWNERS). With its death exactly its references go,
+ *                 wherever it was interrupted: its row is zeroed.
+ *   not shared    The owners (from 0, HF_STRIPES of them) are there so that threads do not wait for
+ *                 one another's caches: a thread counts in with the one that it was given, and out
+ *                 with the one that the handle names.
  *
  *     63      32 31    0
  *     | base    | count |    base: that of the registry's life in which it was counted
@@ -23,36 +27,43 @@
 
 #include "plugin/block.h"
 
-/* The only owner's word lies in the host's entry; the others' in rows. Neighbours in the table of
- * hosts are in different cache lines there, as long as an eighth of it is in use: threads that
- * count different hosts do not meet. */
-static inline _Atomic uint64_t *hf_references(
-    struct hf_block *block, struct hf_host_entry *entry, uint32_t host, uint32_t owner)
+/* Neighbours in the table of hosts are in different cache lines, as long as an eighth of it is in
+ * use: threads that count different hosts do not meet. */
+static inline _Atomic uint64_t *hf_references(struct hf_block *block, uint32_t host, uint32_t owner)
 {
-    uint64_t size, place;
+    uint64_t size = atomic_load_explicit(&block->row_size, memory_order_relaxed);
+    uint64_t place = (host & 7) * (size / 8) + host / 8;
 
-    if (owner == 0)
-        return &entry->references;
-    size = atomic_load_explicit(&block->row_size, memory_order_relaxed);
-    place = (host & 7) * (size / 8) + host / 8;
-    return (_Atomic uint64_t *)hf_block_at(block, &block->rows_at) + (owner - 1) * size + place;
+    return (_Atomic uint64_t *)hf_block_at(block, &block->rows_at) + owner * size + place;
 }
 
 /* How many are counted in this life of the registry. */
-static inline uint32_t hf_references_count(struct hf_block *block, _Atomic uint64_t *references)
+static inline uint32_t hf_references_count(struct hf_block *block, uint32_t host, uint32_t owner)
 {
-    uint64_t value = atomic_load(references);
+    uint64_t value = atomic_load(hf_references(block, host, owner));
 
     return value >> 32 == HF_LOAD(block->base) ? (uint32_t)value : 0;
 }
 
-/* The lock is held, and the registry is open: the owner may count this host from now on. */
-static inline void hf_references_begin_locked(struct hf_block *block, _Atomic uint64_t *references)
+static inline void hf_references_begin_one_locked(
+    struct hf_block *block, uint32_t host, uint32_t owner)
 {
+    _Atomic uint64_t *references = hf_references(block, host, owner);
     uint32_t base = HF_LOAD(block->base);
 
     if (atomic_load(references) >> 32 != base)
         atomic_store(references, (uint64_t)base << 32);
+}
+
+/* The lock is held, and the registry is open: the owner may count this host from now on; where the
+ * registry is not shared, all of them. */
+static inline void hf_references_begin_locked(struct hf_block *block, uint32_t host, uint32_t owner)
+{
+    if (hf_block_is_shared(block))
+        hf_references_begin_one_locked(block, host, owner);
+    else
+        for (uint32_t any = 0; any < HF_STRIPES; any++)
+            hf_references_begin_one_locked(block, host, any);
 }
 
 /* Counts one in; *before is the owner's count until then. False: it has not begun to count this
@@ -78,7 +89,7 @@ static inline bool hf_references_drop(
     do {
         if (value >> 32 != base || (uint32_t)value == 0)
             return false;
-        if ((uint32_t)value == 1)
+        if ((uint32_t)value == 1 && HF_LOAD(*idle_since_ms) != now) /* others read that line */
             HF_STORE(*idle_since_ms, now);
     } while (!atomic_compare_exchange_weak(references, &value, value - 1));
     return (uint32_t)value == 1;

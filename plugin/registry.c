@@ -16,8 +16,9 @@
 #include "plugin/allowed.h"
 #include "plugin/references.h"
 
-/* Where this thread looks for a free connection word next. Threads start apart and stay apart. */
-static __thread uint32_t probe;
+/* Where this thread looks for a free connection word next, and in which row it counts. Threads
+ * start apart and stay apart. */
+static __thread uint32_t probe, stripe;
 
 /* ---- counting in and out ---- */
 
@@ -34,8 +35,7 @@ static inline void host_unpin(
     struct hf_block *block = hf_registry_block(registry);
     struct hf_host_entry *entry = hf_block_host(block, host);
 
-    if (hf_references_drop(
-            hf_references(block, entry, host, owner), base, &entry->idle_since_ms, now) &&
+    if (hf_references_drop(hf_references(block, host, owner), base, &entry->idle_since_ms, now) &&
         HF_LOAD(block->linger_ms) == 0) {
         hf_registry_lock(registry);
         if (HF_LOAD(block->base) == base)
@@ -44,11 +44,23 @@ static inline void host_unpin(
     }
 }
 
+/* Whether the thread's own row is not the only one that counts the host. Processes look for others
+ * under the lock. */
+static bool is_held_beside(struct hf_block *block, uint32_t host, uint32_t owner)
+{
+    uint32_t rows = hf_block_is_shared(block) ? 0 : HF_STRIPES;
+
+    for (uint32_t other = 0; other < rows; other++)
+        if (other != owner && hf_references_count(block, host, other) > 0)
+            return true;
+    return false;
+}
+
 /* Counts the caller in. Fails on a host that is dead, parked, or idle for longer than linger. */
 static inline struct pin host_pin(struct hf_block *block, struct hf_host_entry *entry,
     uint32_t host, uint32_t owner, uint32_t base, int64_t now)
 {
-    _Atomic uint64_t *references = hf_references(block, entry, host, owner);
+    _Atomic uint64_t *references = hf_references(block, host, owner);
     _Atomic int64_t unchanged; /* to have looked is not to have held */
     uint32_t before;
     uint64_t word;
@@ -58,7 +70,8 @@ static inline struct pin host_pin(struct hf_block *block, struct hf_host_entry *
         return (struct pin){0};
     word = atomic_load(&entry->word);
     if ((word & (HF_HOST_LIVE | HF_HOST_PARKED)) == HF_HOST_LIVE &&
-        (before > 0 || now - HF_LOAD(entry->idle_since_ms) < HF_LOAD(block->linger_ms)))
+        (before > 0 || now - HF_LOAD(entry->idle_since_ms) < HF_LOAD(block->linger_ms) ||
+            is_held_beside(block, host, owner)))
         return (struct pin){word, host, base};
     hf_references_drop(references, base, &unchanged, 0);
     return (struct pin){0};
@@ -161,16 +174,18 @@ static inline bool give_back(struct hf_block *block, uint32_t index, uint64_t wo
 
 /* ---- the public side ---- */
 
-/* A thread's first place to look: anywhere, so that threads do not meet, nor those of processes
- * that were forked from one. */
-static void choose_probe(uint32_t capacity, uint32_t owner)
+/* A thread's row, and its first place to look: anywhere, so that threads do not meet, nor those of
+ * processes that were forked from one. */
+static void choose_place(uint32_t capacity, uint32_t owner)
 {
     static __thread uint32_t chosen_for; /* owner + 1 */
     static _Atomic uint32_t threads;
 
     if (chosen_for != owner + 1) {
-        uint32_t place = (atomic_fetch_add(&threads, 1) + owner * 97) * 2654435769u;
+        uint32_t thread = atomic_fetch_add(&threads, 1);
+        uint32_t place = (thread + owner * 97) * 2654435769u;
         chosen_for = owner + 1;
+        stripe = thread % HF_STRIPES;
         probe = (uint32_t)((uint64_t)place * capacity >> 32);
     }
 }
@@ -245,9 +260,11 @@ struct hf_acquired hf_registry_acquire(
 
     if (HF_LOAD(block->max_hosts) == 0)
         return (struct hf_acquired){.error = HF_CLOSED};
-    if (owner == 0 && HF_LOAD(block->owners) > 1)
+    if (owner == 0 && hf_block_is_shared(block))
         return (struct hf_acquired){.error = HF_NO_OWNER};
-    choose_probe(HF_LOAD(block->max_connections), owner);
+    choose_place(HF_LOAD(block->max_connections), owner);
+    if (owner == 0)
+        owner = stripe;
     pin = find_and_pin(registry, key, hash, owner, now);
     if (pin.word == 0)
         return acquire_under_lock(registry, key, hash, owner, now);
@@ -277,20 +294,15 @@ bool hf_connection_host(struct hf_block *block, hf_handle handle, uint32_t *host
     return word != 0;
 }
 
-/* A handle belongs to the process that made it. */
-static bool is_owners(struct hf_block *block, hf_handle handle, uint32_t owner)
-{
-    return ((uint32_t)(handle >> 32) & (HF_LOAD(block->owners) - 1)) == owner;
-}
-
 bool hf_registry_release(struct hf_registry *registry, hf_handle handle, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
-    uint32_t owner = HF_LOAD(registry->owner), base = HF_LOAD(block->base);
+    uint32_t owner = (uint32_t)(handle >> 32) & (HF_LOAD(block->owners) - 1);
+    uint32_t base = HF_LOAD(block->base);
     uint64_t word;
 
-    if (!is_owners(block, handle, owner))
-        return false;
+    if (hf_block_is_shared(block) && owner != HF_LOAD(registry->owner))
+        return false; /* it belongs to the process that made it */
     while ((word = connection_word(block, handle)) != 0) {
         uint32_t host = hf_connection_word_host(block, word);
         if (give_back(block, (uint32_t)handle - 1, word, base)) {

@@ -35,6 +35,7 @@ struct hf_registry {
 };
 
 #define HF_OWNERS HF_SHARE_OWNERS
+#define HF_STRIPES 4 /* owners of a registry that is not shared, see references.h */
 
 /* For what is said to be done under the lock. */
 static inline void hf_registry_lock(struct hf_registry *registry)

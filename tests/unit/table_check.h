@@ -81,9 +81,7 @@ static inline void check_references(struct hf_block *block, uint32_t living)
             CHECK_INT_EQ(word >> 32 & HF_OWNERS, living);
         }
         for (uint32_t owner = 0; owner < owners; owner++)
-            CHECK_INT_EQ(hf_references_count(
-                             block, hf_references(block, hf_block_host(block, host), host, owner)),
-                owner == living ? words : 0);
+            CHECK_INT_EQ(hf_references_count(block, host, owner), owner == living ? words : 0);
         if (words > 0) {
             uint64_t state = HF_LOAD(hf_block_host(block, host)->word);
             CHECK((state & (HF_HOST_LIVE | HF_HOST_PARKED)) == HF_HOST_LIVE);

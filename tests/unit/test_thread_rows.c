@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Threads count their references apart (references.h): that must not be seen from outside.
+ */
+#include "tests/unit/registry_fixture.h"
+
+#include "tests/support/suite.h"
+
+enum { THREADS = 2 * HF_STRIPES }; /* at least two of them in each row */
+
+/* What one thread does, beside nobody: it is joined before the next one starts. */
+struct errand {
+    struct fixture *fixture;
+    int64_t now;
+    struct hf_acquired acquired;
+};
+
+static void *run_acquire(void *arg)
+{
+    struct errand *errand = arg;
+
+    errand->acquired = acquire(errand->fixture, "one.example", errand->now);
+    return NULL;
+}
+
+static struct hf_acquired acquire_elsewhere(struct fixture *f, int64_t now)
+{
+    struct errand errand = {f, now, {0}};
+    pthread_t thread;
+
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run_acquire, &errand), 0);
+    pthread_join(thread, NULL);
+    return errand.acquired;
+}
+
+static void test_given_back_elsewhere(void)
+{
+    struct fixture f;
+    hf_handle handles[THREADS];
+    FIXTURE_OPEN(&f, "linger", "10s");
+
+    connect_and_answer(&f, "one.example", 1, 1000);
+    for (int i = 0; i < THREADS; i++)
+        handles[i] = acquire_elsewhere(&f, 1000).handle;
+    CHECK_INT_EQ(references_of(&f, "one.example", 1000), THREADS + 1);
+    for (int i = 0; i < THREADS; i++) {
+        CHECK_INT_EQ(read_flag(&f, handles[i], 0), 1);
+        CHECK(hf_registry_release(&f.registry, handles[i], 2000));
+        CHECK(!hf_registry_release(&f.registry, handles[i], 2000));
+        CHECK_INT_EQ(references_of(&f, "one.example", 2000), THREADS - i);
+    }
+    fixture_close(&f);
+}
+
+/* The first reference is as old as can be: the host is held all the same, with its value, and
+ * there is nothing to wake the worker for. */
+static void test_held_by_one_is_held_for_all(void)
+{
+    struct fixture f;
+    FIXTURE_OPEN(&f, "linger", "10s");
+
+    connect_and_answer(&f, "one.example", 1, 1000);
+    for (int i = 0; i < THREADS; i++) {
+        struct hf_acquired other = acquire_elsewhere(&f, 1000 + HOUR);
+        CHECK(other.handle != 0 && !other.kick);
+        CHECK_INT_EQ(read_flag(&f, other.handle, 0), 1);
+        CHECK(hf_registry_release(&f.registry, other.handle, 1000 + HOUR));
+    }
+    fixture_close(&f);
+}
+
+static void test_last_release_counts(void)
+{
+    struct fixture f;
+    FIXTURE_OPEN(&f, "linger", "0");
+
+    hf_handle one = connect_and_answer(&f, "one.example", 1, 1000);
+    hf_handle two = acquire_elsewhere(&f, 1000).handle, three = acquire_elsewhere(&f, 1000).handle;
+    CHECK(hf_registry_release(&f.registry, one, 2000));
+    CHECK(hf_registry_release(&f.registry, three, 2000));
+    CHECK_INT_EQ(references_of(&f, "one.example", 2000), 1);
+    CHECK_INT_EQ(read_flag(&f, two, 0), 1);
+    CHECK(hf_registry_release(&f.registry, two, 2000));
+    CHECK_INT_EQ(references_of(&f, "one.example", 2000), -1);
+    fixture_close(&f);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct hf_test tests[] = {
+        {"C03 C07 references of many threads are given back by one, each once",
+            test_given_back_elsewhere},
+        {"C03 C04 a host that one thread holds is there for all, however long",
+            test_held_by_one_is_held_for_all},
+        {"C04 with linger = 0 the last release of all threads removes the entry",
+            test_last_release_counts},
+    };
+
+    return hf_suite_run("thread rows", tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
+}
