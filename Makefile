@@ -8,6 +8,7 @@
 #   make test       every test (SANITIZE=asan or tsan: the same under that sanitizer)
 #   make bench      figures, each against its target; BENCH="reads connects" for some sections
 #   make test-stress  1,000 random kills of processes that share a cache, in a few minutes (HF_STRESS_KILLS, HF_SEED)
+#   make simulate   a day of 1,000 proxies in seconds: build/simulate has the figures and the picture (HF_SEED)
 #   make lint       format, layers, both compilers, cppcheck, generated docs
 #
 # Objects go to build/ (build/asan, build/tsan under a sanitizer). Each file under tests/unit,
@@ -45,7 +46,7 @@ PLUGIN_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard plugin/*.c))
 LOADER_OBJS := $(B)/hosts/loader.o
 HOST_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard hosts/proxy/*.c)) $(LOADER_OBJS)
 SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
-UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/simulate/test_*.c))
 INTEGRATION_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/test_*.c tests/contract/test_*.c))
 STRESS_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/stress/test_*.c))
 # Programs that tests start, and plugins that tests load: one source file each.
@@ -93,6 +94,16 @@ $(TEST_PLUGINS): $(B)/%.so: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -o $@ $<
 
+# The simulation sees the plugin's insides as well; the tests of the simulation are among the unit tests.
+SIMULATE := $(B)/tests/simulate/simulate
+SIMULATE_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %/simulate.c %/test_simulate.c,$(wildcard tests/simulate/*.c)))
+
+$(SIMULATE): $(SIMULATE).o $(PLUGIN_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(PLUGIN_LIBS)
+
+$(SIMULATE) $(B)/tests/simulate/test_simulate: $(SIMULATE_OBJS)
+
 PRINT_SETTINGS := $(B)/tests/docs/print_settings
 DEMO := $(B)/tests/demo/demo
 
@@ -118,7 +129,7 @@ $(B)/tests/bench/plugin_%.so: tests/bench/plugin_%.c $(B)/plugin/upstream.o
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,--as-needed -o $@ $^
 
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(STRESS_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(BENCH_PROGRAM) $(BENCH_PLUGINS)
+tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(STRESS_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(SIMULATE) $(BENCH_PROGRAM) $(BENCH_PLUGINS)
 
 # ---- installing: PREFIX, DESTDIR and the directories below may be set: make install libdir=... ----
 
@@ -220,6 +231,23 @@ bench:
 	@.ci/deps build test
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCH_PROGRAM) $(BENCH_PLUGINS)
 	@HF_BUILD=$(B) $(BENCH_PROGRAM) $(BENCH)
+
+# The picture is drawn also when a target was missed. README's tables are compared with what came out, unless
+# it is another day (HF_SEED). simulate-docs puts both where README shows them.
+DRAW = gnuplot -e "directory='$(B)/simulate'; kind='$(1)'" tests/simulate/day.gnuplot
+
+.PHONY: simulate simulate-docs
+simulate:
+	@.ci/deps build simulate
+	@$(MAKE) --no-print-directory -j$(JOBS) $(SIMULATE)
+	@mkdir -p $(B)/simulate
+	@status=0; $(SIMULATE) $(B)/simulate || status=1; \
+	  $(call DRAW,png) && $(call DRAW,svg) || exit 1; \
+	  $(if $(HF_SEED),,.ci/simulate-tables README.md $(B)/simulate/readme.md $(or $(TABLES),check) || status=1;) exit $$status
+
+simulate-docs:
+	@$(MAKE) --no-print-directory simulate TABLES=write
+	@cp $(B)/simulate/day.svg tests/simulate/day.svg
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
