@@ -8,9 +8,11 @@ data = directory . "/picture.csv"
 load directory . "/events.gnuplot"
 
 if (kind eq "svg") {
-  set terminal svg size 1200,680 background "#ffffff" font "Sans,11"
+  set terminal svg size 1200,680 background "#ffffff" font "Sans,13"
+  small = ",11"; large = ",16"
 } else {
   set terminal pngcairo size 1200,680 font "Sans,11"
+  small = ",9"; large = ",13"
 }
 set output directory . "/day." . kind
 set multiplot
@@ -39,16 +41,16 @@ do for [i=1:events] {
   x = (from[i] + to[i]) / 2
   set arrow 100+i from first x, graph 1 to first x, graph row - 0.005 nohead linecolor rgb "#aaaaaa"
   if (x < 2) {
-    set label 100+i what[i] at first x, graph row + 0.025 left font ",9" textcolor rgb "#333333"
+    set label 100+i what[i] at first x, graph row + 0.025 left font small textcolor rgb "#333333"
   } else { if (x > 21) {
-    set label 100+i what[i] at first x + 0.3, graph row + 0.025 right font ",9" textcolor rgb "#333333"
+    set label 100+i what[i] at first x + 0.3, graph row + 0.025 right font small textcolor rgb "#333333"
   } else {
-    set label 100+i what[i] at first x, graph row + 0.025 center font ",9" textcolor rgb "#333333"
+    set label 100+i what[i] at first x, graph row + 0.025 center font small textcolor rgb "#333333"
   } }
 }
 
-set label 1 title_text at screen 0.5, screen 0.965 center font ",13" textcolor rgb "#111111"
-set label 2 first_second at first 0.25, graph 0.955 left font ",9" textcolor rgb "#333333"
+set label 1 title_text at screen 0.5, screen 0.965 center font large textcolor rgb "#111111"
+set label 2 first_second at first 0.25, graph 0.955 left font small textcolor rgb "#333333"
 set tmargin at screen 0.80
 set bmargin at screen 0.40
 set format x ""
