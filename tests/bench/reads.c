@@ -89,8 +89,8 @@ static void measure_many(void)
     shuffle(ours.conns, MANY);
     pair = hf_bench_compare(&our_load, &base);
     hf_bench_figure("is_enabled_many_vs_empty",
-        "100,000 connections to 10,000 hosts in random order, against (a)", pair.ratio, "x",
-        REPORTED, "%.2f ns, (a) %.2f ns", pair.ours_ns, pair.base_ns);
+        "100,000 connections, 10,000 hosts, random order, against (a)", pair.ratio, "x", REPORTED,
+        "%.2f ns, (a) %.2f ns", pair.ours_ns, pair.base_ns);
     hf_bench_disconnect_all(hf_bench_hostflags, ours.conns, MANY);
 }
 
@@ -127,8 +127,8 @@ void hf_bench_reads(void)
 
     hf_bench_heading("is_enabled; (a) is an empty function behind the same vtable");
     pair = hf_bench_compare(&one, &base);
-    hf_bench_figure("is_enabled_vs_empty", "a connection of a known host, 1 thread, against (a)",
-        pair.ratio, "x", AT_MOST(1.5), "%.2f ns, (a) %.2f ns", pair.ours_ns, pair.base_ns);
+    hf_bench_figure("is_enabled_vs_empty", "one connection, 1 thread, against (a)", pair.ratio, "x",
+        AT_MOST(1.5), "%.2f ns, (a) %.2f ns", pair.ours_ns, pair.base_ns);
     pair = hf_bench_compare(&two, &one);
     hf_bench_figure("is_enabled_2_threads_vs_1", "2 threads, per thread, against 1 thread",
         pair.ratio, "x", AT_MOST(1.1), "%.2f ns, 1 thread %.2f ns", pair.ours_ns, pair.base_ns);

@@ -14,12 +14,12 @@ static int missed, failed;
 void hf_bench_report_begin(void)
 {
     figures = json_object_new_object();
-    printf("%-66s %12s   %-14s %s\n", "", "measured", "target", "");
 }
 
 void hf_bench_heading(const char *text)
 {
-    printf("\n%s\n", text);
+    printf("\n%s\n\n| %-62s | %11s | %-11s | %-6s | %-28s |\n|---|--:|---|---|---|\n", text,
+        "figure", "measured", "target", "", "");
     fflush(stdout);
 }
 
@@ -75,7 +75,7 @@ static void print_target(struct hf_bench_target target, char *text, size_t size)
 void hf_bench_figure(const char *key, const char *what, double value, const char *unit,
     struct hf_bench_target target, const char *detail, ...)
 {
-    char wanted[32], number[32];
+    char wanted[32], number[32], more[64];
     va_list args;
 
     hf_bench_progress("%s", "");
@@ -84,11 +84,11 @@ void hf_bench_figure(const char *key, const char *what, double value, const char
     print_target(target, wanted, sizeof(wanted));
     snprintf(number, sizeof(number), "%.*f %s", value < 100 && value != (long)value ? 2 : 0, value,
         unit);
-    printf("  %-64s %12s   %-14s %-6s ", what, number, wanted, mark(value, target));
     va_start(args, detail);
-    vprintf(detail, args);
+    vsnprintf(more, sizeof(more), detail, args);
     va_end(args);
-    printf("\n");
+    printf("| %-62s | %11s | %-11s | %-6s | %-28s |\n", what, number, wanted, mark(value, target),
+        more);
     fflush(stdout);
     json_object_object_add(figures, key, json_object_new_double(value));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * report.h: the table of figures, printed line by line as they are measured, and the same numbers
- * as JSON. One thread.
+ * report.h: the table of figures, printed line by line as they are measured, in a form that README
+ * can show as it is; and the same numbers as JSON. One thread.
  */
 #ifndef HOSTFLAGS_TESTS_BENCH_REPORT_H
 #define HOSTFLAGS_TESTS_BENCH_REPORT_H
