@@ -3,11 +3,9 @@
  * Services that never come to an end, each in another way.
  */
 #include "tests/integration/cache_fixture.h"
+#include "tests/integration/full_queue.h"
 #include "tests/support/process.h"
 #include "tests/support/raw_server.h"
-
-#include <errno.h>
-#include <poll.h>
 
 #define TIMEOUT_MS 1500
 #define DOCUMENT "{\"flags\":[{\"name\":\"a\",\"value\":\"true\"}]}"
@@ -197,49 +195,13 @@ static void test_dripping_body(void)
 
 /* ---- a connection that is never made ---- */
 
-#define FILLERS 32
-
-/* A socket whose queue is full: further connections are neither taken nor refused. */
-struct full {
-    int listen_fd, fds[FILLERS];
-    size_t count;
-};
-
-static bool connects(int fd)
-{
-    struct pollfd wait = {.fd = fd, .events = POLLOUT};
-
-    return poll(&wait, 1, 500) == 1;
-}
-
-/* False: the queue has no end. */
-static bool full_open(struct full *full)
-{
-    *full = (struct full){.listen_fd = hf_net_listen("127.0.0.1", 0)};
-    if (full->listen_fd < 0 || listen(full->listen_fd, 0) != 0)
-        abort();
-    while (full->count < FILLERS) {
-        full->fds[full->count] = hf_net_connect("127.0.0.1", hf_net_port(full->listen_fd));
-        if (!connects(full->fds[full->count++]))
-            return true;
-    }
-    return false;
-}
-
-static void full_close(struct full *full)
-{
-    for (size_t i = 0; i < full->count; i++)
-        close(full->fds[i]);
-    close(full->listen_fd);
-}
-
 static void test_connect(void)
 {
     struct full full;
     int64_t since_ms;
     hf_conn conn;
 
-    if (!full_open(&full)) {
+    if (!full_open(&full, 0)) {
         full_close(&full);
         return hf_test_skip("the queue of a listening socket does not fill up here");
     }
@@ -261,7 +223,7 @@ static void test_connect_within_request(void)
     struct full full;
     hf_conn conn;
 
-    if (!full_open(&full)) {
+    if (!full_open(&full, 0)) {
         full_close(&full);
         return hf_test_skip("the queue of a listening socket does not fill up here");
     }

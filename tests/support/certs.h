@@ -8,10 +8,10 @@
 #define HOSTFLAGS_TESTS_SUPPORT_CERTS_H
 
 enum hf_cert {
-    HF_CERT_GOOD = 0, /* signed by the authority, for localhost, 127.0.0.1 and ::1 */
+    HF_CERT_GOOD = 0, /* signed by the authority, for localhost, *.here.test, 127.0.0.1 and ::1 */
     HF_CERT_WRONG_NAME, /* signed, for elsewhere.invalid */
-    HF_CERT_EXPIRED, /* signed, for localhost, 127.0.0.1 and ::1, until yesterday */
-    HF_CERT_SELF_SIGNED, /* for localhost, 127.0.0.1 and ::1, signed by itself */
+    HF_CERT_EXPIRED, /* signed, for the same, until yesterday */
+    HF_CERT_SELF_SIGNED, /* for the same, signed by itself */
     HF_CERT_COUNT
 };
 
