@@ -7,8 +7,9 @@
 #   make install    PREFIX=/usr/local, DESTDIR=; make uninstall
 #   make test       every test (SANITIZE=asan or tsan: the same under that sanitizer)
 #   make bench      figures, each against its target; BENCH="reads connects" for some sections
-#   make test-stress  1,000 random kills of processes that share a cache, in a few minutes (HF_STRESS_KILLS, HF_SEED)
 #   make simulate   a day of 1,000 proxies in seconds: build/simulate has the figures and the picture (HF_SEED)
+#   make test-stress  1,000 random kills of processes that share a cache, and a minute of all calls by many threads,
+#                   in a few minutes (HF_STRESS_KILLS, HF_STRESS_SECONDS, HF_SEED)
 #   make lint       format, layers, both compilers, cppcheck, generated docs
 #
 # Objects go to build/ (build/asan, build/tsan under a sanitizer). Each file under tests/unit,
