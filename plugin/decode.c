@@ -2,9 +2,9 @@
  *
  * decode.c: two passes over the body. The first one, ours, looks at single bytes: it refuses what
  * json-c 0.16 lets through even where it is strict (single quotes, NaN, Infinity, control
- * characters in strings), what json-c would misread (a NUL in a member's name ends the name there),
- * and a document that would take far more memory than it has bytes. The second is json-c's. It also
- * takes numbers such as 01 and 1. which JSON does not have; that does no harm.
+ * characters in strings, what is not quite UTF-8, numbers such as 01 and 1.), what json-c would
+ * misread (a NUL in a member's name ends the name there), and a document that would take far more
+ * memory than it has bytes. The second is json-c's.
  */
 #include "plugin/decode.h"
 
@@ -24,14 +24,46 @@ struct scan {
     bool nul_in_string; /* the latest string has a \u0000 */
 };
 
+/* The bytes of the character of UTF-8 that is not ASCII at text: 2 to 4, or 0: there is none. The
+ * first byte says how many they are; what may be the second one excludes longer forms than need be,
+ * halves of surrogate pairs and what is beyond U+10FFFF (RFC 3629, 4). */
+static size_t utf8_length(const unsigned char *text, size_t left)
+{
+    static const struct {
+        unsigned char first, last, second_from, second_to, length;
+    } rows[] = {{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+    size_t row = 0, good = 2;
+
+    while (row < sizeof(rows) / sizeof(rows[0]) && text[0] > rows[row].last)
+        row++;
+    if (row == sizeof(rows) / sizeof(rows[0]) || text[0] < rows[row].first ||
+        left < rows[row].length || text[1] < rows[row].second_from || text[1] > rows[row].second_to)
+        return 0;
+    while (good < rows[row].length && (text[good] & 0xc0) == 0x80)
+        good++;
+    return good == rows[row].length ? good : 0;
+}
+
 /* From behind the quote that opens a string to behind the one that closes it, or to the end. */
 static const char *scan_string(struct scan *scan)
 {
+    size_t length;
+
     scan->nul_in_string = false;
     for (; scan->p < scan->end && *scan->p != '"'; scan->p++) {
-        if ((unsigned char)*scan->p < ' ')
+        unsigned char byte = (unsigned char)*scan->p;
+
+        if (byte < ' ')
             return "it is no JSON: a string has a control character in it";
-        if (*scan->p != '\\')
+        if (byte >= 0x80) {
+            length = utf8_length((const unsigned char *)scan->p, (size_t)(scan->end - scan->p));
+            if (length == 0)
+                return "it is no JSON: a string is not UTF-8";
+            scan->p += length - 1;
+        }
+        if (byte != '\\')
             continue;
         if (scan->end - scan->p >= 6 && memcmp(scan->p, "\\u0000", 6) == 0)
             scan->nul_in_string = true;
@@ -43,9 +75,45 @@ static const char *scan_string(struct scan *scan)
     return NULL;
 }
 
+/* Moves behind the next byte, if it is one of these. */
+static bool take(struct scan *scan, const char *bytes)
+{
+    if (scan->p == scan->end || *scan->p == '\0' || strchr(bytes, *scan->p) == NULL)
+        return false;
+    scan->p++;
+    return true;
+}
+
+/* At the end of the body there may be none: json-c says that it ends too early. */
+static bool scan_digits(struct scan *scan)
+{
+    bool some = scan->p == scan->end;
+
+    while (take(scan, "0123456789"))
+        some = true;
+    return some;
+}
+
+/* From behind the first byte of a number to behind its last (RFC 8259, 6). */
+static const char *scan_number(struct scan *scan)
+{
+    bool good;
+
+    scan->p--;
+    take(scan, "-");
+    good = take(scan, "0") || scan_digits(scan);
+    if (take(scan, "."))
+        good = scan_digits(scan) && good;
+    if (take(scan, "eE")) {
+        take(scan, "+-");
+        good = scan_digits(scan) && good;
+    }
+    return good && !take(scan, "0123456789+-.eE") ? NULL : "it is no JSON";
+}
+
 static const char *scan_bytes(const char *body, size_t length)
 {
-    static const char known[] = "{}[]:, \t\r\n0123456789+-.eEtrufalsn";
+    static const char known[] = "{}[]:, \t\r\ntruefalsn";
     struct scan scan = {body, body + length, false};
     const char *refused = NULL;
     size_t cost = 0;
@@ -54,6 +122,8 @@ static const char *scan_bytes(const char *body, size_t length)
         char c = *scan.p++;
         if (c == '"')
             refused = scan_string(&scan);
+        else if (c == '-' || (c >= '0' && c <= '9'))
+            refused = scan_number(&scan);
         else if (c == '\0' || strchr(known, c) == NULL)
             refused = "it is no JSON";
         else if (c == ':' && scan.nul_in_string)
@@ -78,7 +148,7 @@ static struct json_object *parse(const char *body, size_t length, const char **r
         *refused = "out of memory";
         return NULL;
     }
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     root = json_tokener_parse_ex(tokener, body, (int)length);
     error = json_tokener_get_error(tokener);
     if (error == json_tokener_error_depth)
