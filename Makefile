@@ -10,6 +10,7 @@
 #   make simulate   a day of 1,000 proxies in seconds: build/simulate has the figures and the picture (HF_SEED)
 #   make test-stress  1,000 random kills of processes that share a cache, and a minute of all calls by many threads,
 #                   in a few minutes (HF_STRESS_KILLS, HF_STRESS_SECONDS, HF_SEED)
+#   make fuzz       libFuzzer on each target of tests/fuzz, HF_FUZZ_SECONDS (60) each
 #   make lint       format, layers, both compilers, cppcheck, generated docs
 #
 # Objects go to build/ (build/asan, build/tsan under a sanitizer). Each file under tests/unit,
@@ -49,6 +50,8 @@ HOST_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard hosts/proxy/*.c)) $(LOADER_OBJS)
 SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
 UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/simulate/test_*.c))
 INTEGRATION_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/test_*.c tests/contract/test_*.c))
+FUZZ_TARGETS := decode settings upstream retry_after ini
+FUZZ_TESTS := $(FUZZ_TARGETS:%=$(B)/tests/fuzz/fuzz_%)
 STRESS_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/stress/test_*.c))
 # Programs that tests start, and plugins that tests load: one source file each.
 TEST_HELPERS := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/run_*.c tests/contract/run_*.c))
@@ -90,6 +93,15 @@ $(INTEGRATION_TESTS) $(STRESS_TESTS) $(TEST_HELPERS): $(B)/%: $(B)/%.o $(LOADER_
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
+# Fuzz targets see the insides as well. Without libFuzzer's main they have one that runs their corpus.
+FUZZ_MAIN = $(B)/tests/fuzz/run_corpus.o
+$(B)/tests/fuzz/fuzz_decode: $(B)/tests/fuzz/strict_document.o $(B)/tests/fuzz/strict_json.o
+$(filter-out %_ini,$(FUZZ_TESTS)): $(PLUGIN_OBJS)
+$(B)/tests/fuzz/fuzz_ini: $(patsubst %,$(B)/hosts/proxy/%.o,config config_keys ini log memory nearest value)
+$(FUZZ_TESTS): $(B)/%: $(B)/%.o $(FUZZ_MAIN)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(PLUGIN_LIBS) -linih
+
 $(TEST_PLUGINS): $(B)/%.so: %.c
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
@@ -130,7 +142,7 @@ $(B)/tests/bench/plugin_%.so: tests/bench/plugin_%.c $(B)/plugin/upstream.o
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,--as-needed -o $@ $^
 
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(STRESS_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(SIMULATE) $(BENCH_PROGRAM) $(BENCH_PLUGINS)
+tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZ_TESTS) $(STRESS_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(SIMULATE) $(BENCH_PROGRAM) $(BENCH_PLUGINS)
 
 # ---- installing: PREFIX, DESTDIR and the directories below may be set: make install libdir=... ----
 
@@ -205,7 +217,7 @@ test:
 	@.ci/deps build test
 	@$(MAKE) --no-print-directory -j$(JOBS) tests
 	@$(if $(SANITIZE),,.ci/readme-example README.md)
-	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(if $(SANITIZE),,tests/install/test_install.sh --valgrind $(VALGRIND_TESTS))
+	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZ_TESTS) $(if $(SANITIZE),,tests/install/test_install.sh --valgrind $(VALGRIND_TESTS))
 
 # Those that fork or that measure processes are left out: valgrind follows one process. So are those that
 # wait for long (ETags, Retry-After, what a reload keeps, callers of status): asan sees these as well.
@@ -249,6 +261,16 @@ simulate:
 simulate-docs:
 	@$(MAKE) --no-print-directory simulate TABLES=write
 	@cp $(B)/simulate/day.svg tests/simulate/day.svg
+
+# clang's objects go to build/fuzz, and so does what is found.
+FUZZ_FLAGS := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+.PHONY: fuzz fuzz-targets
+fuzz:
+	@.ci/deps build fuzz
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-targets B=build/fuzz CC=clang FUZZ_MAIN= \
+	  EXTRA_CFLAGS='-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)' LDFLAGS='-fsanitize=fuzzer,$(FUZZ_FLAGS)'
+	@.ci/fuzz $(FUZZ_TARGETS)
+fuzz-targets: $(FUZZ_TESTS)
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
