@@ -117,6 +117,10 @@ $(SIMULATE): $(SIMULATE).o $(PLUGIN_OBJS)
 
 $(SIMULATE) $(B)/tests/simulate/test_simulate: $(SIMULATE_OBJS)
 
+# These have a malloc of their own, which the libraries they load are to use.
+$(B)/tests/unit/test_decode_memory: $(B)/tests/oom/allocations.o
+$(B)/tests/unit/test_decode_memory: LDFLAGS += -rdynamic
+
 PRINT_SETTINGS := $(B)/tests/docs/print_settings
 DEMO := $(B)/tests/demo/demo
 

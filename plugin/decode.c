@@ -4,10 +4,12 @@
  * json-c 0.16 lets through even where it is strict (single quotes, NaN, Infinity, control
  * characters in strings, what is not quite UTF-8, numbers such as 01 and 1.), what json-c would
  * misread (a NUL in a member's name ends the name there), and a document that would take far more
- * memory than it has bytes. The second is json-c's.
+ * memory than it has bytes. The second is json-c's; it is fed name by name and value by value, to
+ * hear of each piece that it had no memory for.
  */
 #include "plugin/decode.h"
 
+#include <errno.h>
 #include <json-c/json.h>
 #include <limits.h>
 #include <string.h>
@@ -138,27 +140,68 @@ static const char *scan_bytes(const char *body, size_t length)
     return refused;
 }
 
+/* From p to behind the next comma or colon that is no part of a string. */
+static size_t piece_length(const char *p, const char *end)
+{
+    struct scan scan = {p, end, false};
+
+    while (scan.p < end) {
+        char c = *scan.p++;
+        if (c == ',' || c == ':')
+            break;
+        if (c == '"')
+            (void)scan_string(&scan);
+    }
+    return (size_t)(scan.p - p);
+}
+
+/* json-c goes on where it had no memory for a text (which is cut short then) or for a member (which
+ * is left out), and crashes on a member whose name it had none for. errno tells, if one looks at it
+ * behind each name and each value: a number sets it to 0 before anything else. */
+static struct json_object *parse_pieces(
+    struct json_tokener *tokener, const char *body, const char *end, const char **refused)
+{
+    struct json_object *root;
+
+    do {
+        size_t piece = piece_length(body, end);
+        errno = 0;
+        root = json_tokener_parse_ex(tokener, body, (int)piece);
+        body += json_tokener_get_parse_end(tokener);
+        if (errno == ENOMEM)
+            *refused = "out of memory";
+    } while (
+        *refused == NULL && body < end && json_tokener_get_error(tokener) == json_tokener_continue);
+    /* Some memory that it lacks json-c takes for the end. */
+    if (json_tokener_get_error(tokener) == json_tokener_success && body != end)
+        *refused = "out of memory";
+    return root;
+}
+
+static const char *refusal(enum json_tokener_error error)
+{
+    if (error == json_tokener_success)
+        return NULL;
+    if (error == json_tokener_error_depth)
+        return "its values are nested too deep";
+    if (error == json_tokener_continue)
+        return "its JSON ends too early";
+    return "it is no JSON";
+}
+
 static struct json_object *parse(const char *body, size_t length, const char **refused)
 {
     struct json_tokener *tokener = json_tokener_new_ex(HF_JSON_DEPTH_MAX);
     struct json_object *root;
-    enum json_tokener_error error;
 
     if (tokener == NULL) {
         *refused = "out of memory";
         return NULL;
     }
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-    root = json_tokener_parse_ex(tokener, body, (int)length);
-    error = json_tokener_get_error(tokener);
-    if (error == json_tokener_error_depth)
-        *refused = "its values are nested too deep";
-    else if (error == json_tokener_continue)
-        *refused = "its JSON ends too early";
-    else if (error != json_tokener_success)
-        *refused = "it is no JSON";
-    else if (json_tokener_get_parse_end(tokener) != length)
-        *refused = "out of memory"; /* json-c gives up without an error then */
+    root = parse_pieces(tokener, body, body + length, refused);
+    if (*refused == NULL)
+        *refused = refusal(json_tokener_get_error(tokener));
     json_tokener_free(tokener);
     return root;
 }
