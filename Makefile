@@ -118,8 +118,12 @@ $(SIMULATE): $(SIMULATE).o $(PLUGIN_OBJS)
 $(SIMULATE) $(B)/tests/simulate/test_simulate: $(SIMULATE_OBJS)
 
 # These have a malloc of their own, which the libraries they load are to use.
+OOM_TEST := $(B)/tests/oom/test_oom
+$(OOM_TEST): $(patsubst %.c,$(B)/%.o,$(wildcard tests/oom/*.c)) $(B)/tests/support/libsupport.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 $(B)/tests/unit/test_decode_memory: $(B)/tests/oom/allocations.o
-$(B)/tests/unit/test_decode_memory: LDFLAGS += -rdynamic
+$(OOM_TEST) $(B)/tests/unit/test_decode_memory: LDFLAGS += -rdynamic
 
 PRINT_SETTINGS := $(B)/tests/docs/print_settings
 DEMO := $(B)/tests/demo/demo

@@ -38,7 +38,7 @@ static struct {
     unsigned refused;
     struct hf_site sites[SITES]; /* of the first that were refused */
 } plan;
-static bool prepared; /* what libraries allocate as they are loaded is nobody's */
+static bool watched; /* not while libraries are loaded at the start: that is on nobody's behalf */
 static __thread bool is_main;
 static __thread volatile bool inside; /* the compiler takes malloc for one that does not look */
 
@@ -59,7 +59,7 @@ __attribute__((constructor)) static void prepare(void)
     void *frame;
 
     (void)backtrace(&frame, 1);
-    is_main = prepared = true;
+    is_main = watched = true;
 }
 
 /* ---- what the program asks ---- */
@@ -76,6 +76,11 @@ const char *hf_allocations_unavailable(void)
     return hf_allocations_count(HF_BY_CALLER) == 1
         ? NULL
         : "malloc is not ours here, but that of a sanitizer or of valgrind";
+}
+
+void hf_allocations_ignore(void)
+{
+    watched = false;
 }
 
 void hf_allocations_refuse(enum hf_by by, unsigned nth, bool rest)
@@ -243,7 +248,7 @@ static void forget(const void *address)
 
 static bool counts(void)
 {
-    return inside || (prepared && !is_main);
+    return inside || (watched && !is_main);
 }
 
 /* Not under the lock: the look at the stack may wait for a library that is being loaded. */

@@ -37,6 +37,9 @@ struct hf_site {
  * of its own. NULL: it is. */
 const char *hf_allocations_unavailable(void);
 
+/* In a child that is not under test: nothing counts there. For good. */
+void hf_allocations_ignore(void);
+
 /* Counts anew, and refuses allocation number nth (from 1; 0: none); with rest, all that come after
  * it too, whoever asks. */
 void hf_allocations_refuse(enum hf_by by, unsigned nth, bool rest);

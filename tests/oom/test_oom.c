@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Each allocation of a whole life of the plugin fails in turn, libcurl's, json-c's and the TLS
+ * library's included, and so do threads and mapped memory: once alone, once with all that follow
+ * until the step's end. Each in a process of its own (life.h), several at a time (pool.h).
+ *
+ * First a life without failure counts the allocations of a step, and tells which blocks and
+ * descriptors libraries keep for good: what is left after a failure is compared with that. Then
+ * numbers go up until one is not reached.
+ */
+#include "tests/oom/crowd.h"
+#include "tests/oom/pool.h"
+#include "tests/oom/where.h"
+#include "tests/support/host.h"
+#include "tests/support/suite.h"
+#include "tests/support/tmpdir.h"
+#include "tests/support/wait_until.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { BY_ITSELF = 0, WITH_REST, MODES, SHOWN_MOST = 10, ROWS_MOST = 64 };
+
+/* One row of the table at the end. */
+struct row {
+    const char *kind, *step;
+    enum hf_by by;
+    bool rest;
+    unsigned count, survived, lost, effects[HF_EFFECTS];
+};
+
+/* What is being swept. */
+struct sweep {
+    unsigned last; /* only so many, the last ones; 0: all */
+    struct hf_life_result whole; /* of a life without failure */
+    bool has_whole, over; /* a number was not reached */
+    struct row *row;
+    unsigned shown;
+};
+
+static struct hf_life life;
+static struct row rows[ROWS_MOST];
+static size_t row_count;
+
+/* ---- one result ---- */
+
+static unsigned blocks_in(const struct hf_life_result *result, const struct hf_kept *like)
+{
+    for (size_t i = 0; i < result->kept_count; i++) {
+        if (result->kept[i].caller == like->caller && result->kept[i].bytes == like->bytes)
+            return result->kept[i].blocks;
+    }
+    return 0;
+}
+
+/* What is left there is not held against the plugin, for the reason that the table gives. */
+static const struct {
+    const char *library, *reason;
+} keepers[] = {
+    {"/ld-linux",
+        "glibc keeps a thread's vector of thread-local data with its stack, for the next thread"},
+    {"/libcrypto.so", "OpenSSL is initialised once in a process, and frees at exit what it has"},
+};
+enum { KEEPERS = sizeof(keepers) / sizeof(keepers[0]) };
+
+static bool is_kept_on_purpose(const struct hf_kept *kept)
+{
+    Dl_info info;
+
+    if (!dladdr(kept->caller, &info) || !info.dli_fname)
+        return false;
+    for (size_t i = 0; i < KEEPERS; i++) {
+        if (strstr(info.dli_fname, keepers[i].library))
+            return true;
+    }
+    return false;
+}
+
+/* A block that a life without failure does not leave; NULL: there is none. */
+static const struct hf_kept *find_leak(
+    const struct sweep *sweep, const struct hf_life_result *result)
+{
+    for (size_t i = 0; i < result->kept_count; i++) {
+        if (result->kept[i].blocks > blocks_in(&sweep->whole, &result->kept[i]) &&
+            !is_kept_on_purpose(&result->kept[i]))
+            return &result->kept[i];
+    }
+    return NULL;
+}
+
+/* What is wrong with it; "": nothing. */
+static const char *judge(
+    const struct sweep *sweep, const struct hf_life_result *result, int wait_status)
+{
+    static char text[512];
+    const struct hf_kept *leak;
+
+    if (!result->ended && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGALRM)
+        return "it did not end";
+    if (!result->ended) {
+        snprintf(text, sizeof(text), "it crashed: %s",
+            WIFSIGNALED(wait_status) ? strsignal(WTERMSIG(wait_status)) : "exit");
+        return text;
+    }
+    if (result->problem[0] != '\0')
+        return result->problem;
+    leak = find_leak(sweep, result);
+    if (!sweep->has_whole)
+        return "";
+    if (result->descriptors > sweep->whole.descriptors)
+        return "a descriptor is left";
+    if (!leak || result->lost_by_json_c)
+        return "";
+    snprintf(text, sizeof(text), "left: %u block(s) of %zu bytes, without failure %u; from %s",
+        leak->blocks, leak->bytes, blocks_in(&sweep->whole, leak), hf_where(leak->caller));
+    return text;
+}
+
+static void show(struct sweep *sweep, const struct hf_life_plan *plan,
+    const struct hf_life_result *result, const char *problem)
+{
+    if (sweep->shown++ >= SHOWN_MOST)
+        return;
+    printf("  %s, allocation %u by %s%s: %s\n", hf_step_name(plan->step), plan->nth,
+        plan->by == HF_BY_CALLER ? "the caller" : "a thread",
+        plan->rest ? " and all that follow" : "", problem);
+    if (result->site.depth > 0) {
+        printf("   refused: %s of %zu bytes\n", result->site.what, result->site.bytes);
+        hf_where_print(result->site.frames, result->site.depth);
+    }
+    if (result->crash.depth > 0) {
+        printf("   crashed:\n");
+        hf_where_print(result->crash.frames, result->crash.depth);
+    }
+}
+
+static void on_done(void *arg, const struct hf_life_plan *plan, const struct hf_life_result *result,
+    int wait_status)
+{
+    struct sweep *sweep = arg;
+    const char *problem = judge(sweep, result, wait_status);
+
+    if (problem[0] != '\0') {
+        CHECK_STR_EQ(problem, "");
+        show(sweep, plan, result, problem);
+    }
+    if (plan->nth == 0) {
+        sweep->whole = *result;
+        sweep->has_whole = true;
+        return;
+    }
+    if (result->effect == HF_NOT_REACHED && result->ended) {
+        sweep->over = true;
+        return;
+    }
+    if (plan->nth > sweep->row->count)
+        sweep->row->count = plan->nth;
+    sweep->row->survived += problem[0] == '\0';
+    sweep->row->lost += result->lost_by_json_c;
+    sweep->row->effects[result->effect]++;
+}
+
+/* ---- a step ---- */
+
+static void show_progress(const struct hf_life_plan *plan, unsigned expected)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r  %s%s, %s%s: %u of %u \033[K", hf_step_name(plan->step),
+            plan->share ? " (shared)" : "", plan->by == HF_BY_CALLER ? "caller" : "threads",
+            plan->rest ? ", and the rest" : "", plan->nth, expected);
+}
+
+static void sweep_numbers(
+    struct hf_pool *pool, struct sweep *sweep, struct hf_life_plan plan, unsigned expected)
+{
+    const char *only = getenv("HF_OOM_NTH");
+
+    sweep->row = &rows[row_count++];
+    *sweep->row = (struct row){.kind = plan.share ? "shared" : "alone",
+        .step = hf_step_name(plan.step),
+        .by = plan.by,
+        .rest = plan.rest};
+    sweep->over = false;
+    plan.nth = sweep->last == 0 || expected < sweep->last ? 1 : expected - sweep->last + 1;
+    if (only) {
+        plan.nth = (unsigned)atoi(only);
+        hf_pool_start(pool, &plan);
+    }
+    for (; !only && !sweep->over && sweep->shown < SHOWN_MOST; plan.nth++) {
+        show_progress(&plan, expected);
+        hf_pool_start(pool, &plan);
+    }
+    hf_pool_finish(pool);
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K");
+}
+
+static void sweep_step(enum hf_step step, bool share, unsigned last)
+{
+    static struct sweep sweep;
+    struct hf_life_plan plan = {.share = share, .step = step};
+    struct hf_pool *pool;
+
+    if (hf_allocations_unavailable())
+        return hf_test_skip(hf_allocations_unavailable());
+    memset(&sweep, 0, sizeof(sweep));
+    sweep.last = last;
+    pool = hf_pool_create(&life, on_done, &sweep);
+    hf_pool_start(pool, &plan);
+    hf_pool_finish(pool);
+    for (int by = 0; by < HF_BYS; by++) {
+        for (int mode = 0; sweep.whole.counts[by] > 0 && mode < MODES; mode++) {
+            plan.by = (enum hf_by)by;
+            plan.rest = mode == WITH_REST;
+            sweep_numbers(pool, &sweep, plan, sweep.whole.counts[by]);
+        }
+    }
+    hf_pool_destroy(pool);
+}
+
+/* libcurl waits for ten descriptors without an allocation; for more, when it fails, not at all. */
+static void test_crowd(void)
+{
+    struct hf_crowd *crowd;
+    pid_t pid;
+
+    if (hf_allocations_unavailable())
+        return hf_test_skip(hf_allocations_unavailable());
+    crowd = mmap(NULL, sizeof(*crowd), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL(crowd != MAP_FAILED);
+    pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        hf_crowd_live(life.plugin, crowd);
+        _exit(0);
+    }
+    CHECK_INT_EQ(waitpid(pid, NULL, 0), pid);
+    CHECK_INT_EQ(crowd->waiting, HF_CROWD);
+    CHECK_INT_BETWEEN(crowd->refused, 2, 25); /* within half a second */
+    CHECK_INT_BETWEEN(crowd->fini_ms, 0, hf_wait_slow_ms(2000));
+    munmap(crowd, sizeof(*crowd));
+}
+
+#define STEP(function, step, share, last) \
+    static void function(void) \
+    { \
+        sweep_step(step, share, last); \
+    }
+STEP(test_init, HF_STEP_INIT, false, 0)
+STEP(test_connect, HF_STEP_CONNECT, false, 0)
+STEP(test_status, HF_STEP_STATUS, false, 0)
+STEP(test_metrics, HF_STEP_METRICS, false, 0)
+STEP(test_explain, HF_STEP_EXPLAIN, false, 0)
+STEP(test_reload, HF_STEP_RELOAD, false, 0)
+STEP(test_second, HF_STEP_SECOND, false, 0)
+STEP(test_third, HF_STEP_THIRD, false, 0)
+STEP(test_disconnect, HF_STEP_DISCONNECT, false, 0)
+STEP(test_fini, HF_STEP_FINI, false, 0)
+STEP(test_shared_init, HF_STEP_INIT, true, 32) /* before these it is the same as alone */
+STEP(test_shared_connect, HF_STEP_CONNECT, true, 0)
+STEP(test_shared_fini, HF_STEP_FINI, true, 0)
+
+static const struct hf_test tests[] = {
+    {"C75 no memory in init: refused as a whole, and the next one works", test_init},
+    {"C60 C63 no memory at the first connection or request: defaults, then the flags",
+        test_connect},
+    {"C51 no memory for the status as JSON: whole or not there", test_status},
+    {"C51 no memory for the status as metrics: whole or not there", test_metrics},
+    {"explain, flag_index and is_enabled allocate nothing", test_explain},
+    {"C84 no memory in reload: refused as a whole, and the next one works", test_reload},
+    {"C64 no memory for a look-up and a second request: the flags stay, then the new ones",
+        test_second},
+    {"C64 C71 no memory for a conditional request: the flags stay", test_third},
+    {"on_disconnect allocates nothing", test_disconnect},
+    {"C75 C80 no memory in fini: it ends, and nothing is left", test_fini},
+    {"C55 C75 no memory to wait for many answers: the worker rests, and fini ends it", test_crowd},
+    {"C75 shared: no memory in init", test_shared_init},
+    {"C60 C63 shared: no memory at the first connection or request", test_shared_connect},
+    {"C75 C80 shared: no memory in fini", test_shared_fini},
+};
+
+static void print_table(void)
+{
+    printf(
+        "\n%-8s%-12s%-9s%-9s%12s%10s", "cache", "step", "by", "fails", "allocations", "survived");
+    for (int effect = HF_NO_EFFECT; effect < HF_EFFECTS; effect++)
+        printf("  %14s", hf_effect_name((enum hf_effect)effect));
+    printf("  %14s\n", "lost by json-c");
+    for (size_t i = 0; i < row_count; i++) {
+        const struct row *row = &rows[i];
+        printf("%-8s%-12s%-9s%-9s%12u%10u", row->kind, row->step,
+            row->by == HF_BY_CALLER ? "caller" : "threads", row->rest ? "and rest" : "alone",
+            row->count, row->survived);
+        for (int effect = HF_NO_EFFECT; effect < HF_EFFECTS; effect++)
+            printf("  %14u", row->effects[effect]);
+        printf("  %14u\n", row->lost);
+    }
+    for (size_t i = 0; i < KEEPERS; i++)
+        printf("not counted as left: from *%s*: %s\n", keepers[i].library, keepers[i].reason);
+    printf("lost by json-c: json_tokener_parse_ex loses a value, and all that is in it, where "
+           "json_object_object_add (strdup or\n    lh_table_resize) has no memory; counted above, "
+           "in the plugin these answers are refused\n");
+}
+
+int main(int argc, char **argv)
+{
+    struct hf_services services;
+    char *directory = hf_tmpdir_create();
+    char *token_file = hf_tmpdir_write(directory, "token", "secret\n");
+    int status = 1;
+
+    life = (struct hf_life){hf_test_host_load(NULL), &services, token_file};
+    if (life.plugin && hf_services_start(&services)) {
+        status = hf_suite_run("oom", tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
+        print_table();
+        hf_services_stop(&services);
+    }
+    hf_tmpdir_remove(directory);
+    free(token_file);
+    return status;
+}
