@@ -7,13 +7,17 @@
 
 #include "plugin/describe.h"
 
+#include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
 
-/* Adds value to object, which then owns it. False: value is NULL, or out of memory. */
+/* Adds value to object, which then owns it. False: value is NULL, or out of memory. The name, which
+ * lives longer than the object, is not copied: json-c 0.16 loses the copy where it has no memory
+ * for a larger table. */
 static bool add(struct json_object *object, const char *name, struct json_object *value)
 {
-    if (value != NULL && json_object_object_add(object, name, value) == 0)
+    if (value != NULL &&
+        json_object_object_add_ex(object, name, value, JSON_C_OBJECT_ADD_CONSTANT_KEY) == 0)
         return true;
     json_object_put(value);
     return false;
@@ -191,9 +195,11 @@ char *hf_status_json(const struct hf_status *status)
             json_object_new_boolean(hf_registry_rules(status->registry).enabled)) &&
         add(object, "hosts", hosts_array(status, &sums)) && fill_totals(object, status, &sums) &&
         fill_sharing(object, status)) {
+        errno = 0;
         text = json_object_to_json_string_ext(
             object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        copy = text == NULL ? NULL : strdup(text);
+        /* Where its buffer cannot grow, json-c leaves out what does not fit, and goes on. */
+        copy = text == NULL || errno == ENOMEM ? NULL : strdup(text);
     }
     json_object_put(object);
     return copy;
