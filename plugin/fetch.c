@@ -5,6 +5,7 @@
 #include "plugin/inherit.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #error "libcurl 7.87 or later is needed (CURLOPT_QUICK_EXIT)"
 #endif
 
+#define REST_MS 100 /* where there is no memory to wait for an answer */
 #define CA_CACHE_S 60 /* a changed ca_file is noticed by then; libcurl's default is a day */
 
 struct hf_fetcher {
@@ -339,7 +341,9 @@ void hf_fetcher_run(struct hf_fetcher *fetcher, int64_t wait_ms)
     int running, left, timeout = wait_ms > INT_MAX ? INT_MAX : (int)wait_ms;
     CURLMsg *message;
 
-    curl_multi_poll(fetcher->multi, NULL, 0, timeout, NULL);
+    /* For more than ten descriptors it allocates. Who cannot wait must not go round and round. */
+    if (curl_multi_poll(fetcher->multi, NULL, 0, timeout, NULL) != CURLM_OK)
+        poll(NULL, 0, timeout < REST_MS ? timeout : REST_MS);
     curl_multi_perform(fetcher->multi, &running);
     keep_look_ups(fetcher->multi);
     while ((message = curl_multi_info_read(fetcher->multi, &left)) != NULL) {
