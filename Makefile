@@ -11,6 +11,7 @@
 #   make test-stress  1,000 random kills of processes that share a cache, and a minute of all calls by many threads,
 #                   in a few minutes (HF_STRESS_KILLS, HF_STRESS_SECONDS, HF_SEED)
 #   make fuzz       libFuzzer on each target of tests/fuzz, HF_FUZZ_SECONDS (60) each
+#   make test-oom   each allocation of a whole life fails in turn, in a few minutes
 #   make lint       format, layers, both compilers, cppcheck, generated docs
 #
 # Objects go to build/ (build/asan, build/tsan under a sanitizer). Each file under tests/unit,
@@ -150,7 +151,7 @@ $(B)/tests/bench/plugin_%.so: tests/bench/plugin_%.c $(B)/plugin/upstream.o
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,--as-needed -o $@ $^
 
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZ_TESTS) $(STRESS_TESTS) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(SIMULATE) $(BENCH_PROGRAM) $(BENCH_PLUGINS)
+tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZ_TESTS) $(STRESS_TESTS) $(OOM_TEST) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(SIMULATE) $(BENCH_PROGRAM) $(BENCH_PLUGINS)
 
 # ---- installing: PREFIX, DESTDIR and the directories below may be set: make install libdir=... ----
 
@@ -279,6 +280,12 @@ fuzz:
 	  EXTRA_CFLAGS='-fsanitize=fuzzer-no-link,$(FUZZ_FLAGS)' LDFLAGS='-fsanitize=fuzzer,$(FUZZ_FLAGS)'
 	@.ci/fuzz $(FUZZ_TARGETS)
 fuzz-targets: $(FUZZ_TESTS)
+
+.PHONY: test-oom
+test-oom:
+	@.ci/deps build test
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(OOM_TEST)
+	@HF_BUILD=$(B) .ci/test $(OOM_TEST)
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 

@@ -13,7 +13,8 @@
 #define LONG "-0123456789-0123456789-0123456789-0123456789"
 
 /* on and off: the names of a and b, or of b and a. json-c grows its buffer for texts at 32, 64, …
- * bytes, takes a text with an escape in two parts, and has a larger table from eleven members on. */
+ * bytes, takes a text with an escape in two parts, and has a larger table from eleven members on.
+ */
 #define DOCUMENT(on, off) \
     "{\"flags\":[" \
     "{\"name\":\"d\",\"value\":\"true\\u0041" LONG "\"}," \
