@@ -4,6 +4,7 @@
 #include "plugin/curl_end.h"
 #include "plugin/inherit.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -43,9 +44,17 @@ struct transfer {
     char error[CURL_ERROR_SIZE];
 };
 
+/* What OpenSSL has no memory for as it is initialised fails for the rest of the process, and
+ * libcurl does not tell; errno does. */
 int hf_fetch_global_init(void)
 {
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -1;
+    errno = 0;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return -1;
+    if (errno != ENOMEM)
+        return 0;
+    curl_global_cleanup();
+    return -1;
 }
 
 void hf_fetch_global_cleanup(void)

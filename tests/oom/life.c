@@ -9,6 +9,7 @@
 #include "tests/support/host.h"
 #include "tests/support/wait_until.h"
 
+#include <dlfcn.h>
 #include <execinfo.h>
 #include <json-c/json.h>
 #include <signal.h>
@@ -307,6 +308,23 @@ static bool has_failed_or_ended(enum hf_step step)
     return !steps[step].asks || hf_allocations_refused() > 0 || is_answered();
 }
 
+/* OpenSSL, if that is what libcurl has, can make a context. It is initialised once in a process:
+ * what it has no memory for then may fail for good. */
+static bool is_tls_whole(void)
+{
+    void *library = dlopen("libssl.so.3", RTLD_NOW | RTLD_NOLOAD), *context;
+    const void *(*method)(void);
+    void *(*create)(const void *);
+
+    if (!library)
+        return true;
+    *(void **)&method = dlsym(library, "TLS_client_method");
+    *(void **)&create = dlsym(library, "SSL_CTX_new");
+    context = create(method());
+    dlclose(library);
+    return context != NULL; /* not freed: nobody counts it */
+}
+
 /* The step without memory; then with it. */
 static void perform_without(const struct hf_life_plan *plan)
 {
@@ -331,6 +349,7 @@ static void perform_without(const struct hf_life_plan *plan)
     }
     result->site = *hf_allocations_site(0);
     result->effect = done ? HF_NO_EFFECT : HF_CALL_REFUSED;
+    expect(step != HF_STEP_INIT || !done || is_tls_whole(), "init went on, but TLS is broken");
     expect_answer(HF_WAIT_UNTIL(come_right(step, &done), BOUND_MS), "it did not come right");
     if (result->effect == HF_NO_EFFECT && logged_level == HF_LOG_ERROR)
         result->effect = HF_STARTED_LATER;

@@ -268,7 +268,7 @@ STEP(test_shared_connect, HF_STEP_CONNECT, true, 0)
 STEP(test_shared_fini, HF_STEP_FINI, true, 0)
 
 static const struct hf_test tests[] = {
-    {"C75 no memory in init: refused as a whole, and the next one works", test_init},
+    {"C75 no memory in init: refused, or nothing is missing; and the next one works", test_init},
     {"C60 C63 no memory at the first connection or request: defaults, then the flags",
         test_connect},
     {"C51 no memory for the status as JSON: whole or not there", test_status},
