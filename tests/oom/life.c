@@ -256,6 +256,11 @@ const char *hf_step_name(enum hf_step step)
     return steps[step].name;
 }
 
+bool hf_step_asks(enum hf_step step)
+{
+    return steps[step].asks;
+}
+
 const char *hf_effect_name(enum hf_effect effect)
 {
     static const char *const names[HF_EFFECTS] = {
@@ -355,17 +360,12 @@ static void perform_without(const struct hf_life_plan *plan)
         result->effect = HF_STARTED_LATER;
 }
 
-static void end_of_life(void)
-{
-    perform(HF_STEP_DISCONNECT);
-    perform(HF_STEP_FINI);
-}
-
 static void second_life(void)
 {
     perform(HF_STEP_INIT);
     perform(HF_STEP_CONNECT);
-    end_of_life();
+    perform(HF_STEP_DISCONNECT);
+    perform(HF_STEP_FINI);
 }
 
 static void live(const struct hf_life_plan *plan)

@@ -37,6 +37,9 @@ enum hf_step {
 
 const char *hf_step_name(enum hf_step step);
 
+/* Whether a request belongs to it. Otherwise what threads do meanwhile is left to chance. */
+bool hf_step_asks(enum hf_step step);
+
 /* What is the same for all lives. Borrowed. */
 struct hf_life {
     const struct hf_plugin *plugin;
