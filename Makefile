@@ -6,13 +6,14 @@
 #   make demo       the whole thing at work, in under a minute
 #   make install    PREFIX=/usr/local, DESTDIR=; make uninstall
 #   make test       every test (SANITIZE=asan or tsan: the same under that sanitizer)
+#   make lint       format, layers, both compilers, cppcheck, generated docs
 #   make bench      figures, each against its target; BENCH="reads connects" for some sections
 #   make simulate   a day of 1,000 proxies in seconds: build/simulate has the figures and the picture (HF_SEED)
-#   make test-stress  1,000 random kills of processes that share a cache, and a minute of all calls by many threads,
-#                   in a few minutes (HF_STRESS_KILLS, HF_STRESS_SECONDS, HF_SEED)
+#   make coverage   lines of plugin/ that the tests run through, at least 95 %: build/coverage/index.html
 #   make fuzz       libFuzzer on each target of tests/fuzz, HF_FUZZ_SECONDS (60) each
 #   make test-oom   each allocation of a whole life fails in turn, in a few minutes
-#   make lint       format, layers, both compilers, cppcheck, generated docs
+#   make test-stress  1,000 random kills of processes that share a cache, and a minute of all calls by many threads,
+#                   in a few minutes (HF_STRESS_KILLS, HF_STRESS_SECONDS, HF_SEED)
 #
 # Objects go to build/ (build/asan, build/tsan under a sanitizer). Each file under tests/unit,
 # tests/integration and tests/contract that is called test_*.c becomes a program of its own.
@@ -35,7 +36,8 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 	-Wpointer-arith -Wwrite-strings
 CFLAGS ?= -O2 -g
 SANITIZE_FLAGS := $(if $(filter asan,$(SANITIZE)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all \
-	-fno-omit-frame-pointer) $(if $(filter tsan,$(SANITIZE)),-fsanitize=thread)
+	-fno-omit-frame-pointer) $(if $(filter tsan,$(SANITIZE)),-fsanitize=thread) $(if \
+	$(filter coverage,$(SANITIZE)),--coverage -fprofile-update=atomic)
 DEFINES := -D_GNU_SOURCE -DHF_NAME='"$(NAME)"' -DHF_VERSION='"$(VERSION)"'
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(DEFINES) -I. -pthread -MMD -MP $(SANITIZE_FLAGS) $(CFLAGS) $(EXTRA_CFLAGS)
 PLUGIN_CFLAGS := -fPIC -fvisibility=hidden -ftls-model=initial-exec
@@ -286,6 +288,16 @@ test-oom:
 	@.ci/deps build test
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(OOM_TEST)
 	@HF_BUILD=$(B) .ci/test $(OOM_TEST)
+
+# The same tests once more, with counters. Who is killed, or ends by _exit, does not write its counters.
+.PHONY: coverage
+coverage:
+	@.ci/deps build test coverage
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory test SANITIZE=coverage
+	@gcovr --root . --filter plugin/ --object-directory build/coverage --txt build/coverage/lines.txt \
+	  --html-details build/coverage/index.html --fail-under-line 95 --print-summary; status=$$?; \
+	  cat build/coverage/lines.txt; exit $$status
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
