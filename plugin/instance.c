@@ -11,6 +11,37 @@
 /* What a registry is before it was first opened: a closed one. Never written to. */
 static _Alignas(64) unsigned char no_block[sizeof(struct hf_block)];
 
+/* Held while libcurl is initialised or cleaned up, and while a process is forked: the child would
+ * find a lock of libcurl's own taken, for good. */
+static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
+
+static int begin_library(void)
+{
+    int result;
+
+    pthread_mutex_lock(&library);
+    result = hf_fetch_global_init();
+    pthread_mutex_unlock(&library);
+    return result;
+}
+
+static void end_library(void)
+{
+    pthread_mutex_lock(&library);
+    hf_fetch_global_cleanup();
+    pthread_mutex_unlock(&library);
+}
+
+void hf_instance_before_fork(void)
+{
+    pthread_mutex_lock(&library);
+}
+
+void hf_instance_after_fork(void)
+{
+    pthread_mutex_unlock(&library);
+}
+
 /* The mutex of this process first: under it fini takes the tables and the shared mutex away, in one
  * step. Who has no tables any more must not meet the death of one who was changing them. */
 static void take(void *arg)
@@ -125,11 +156,11 @@ enum hf_up_error hf_instance_up(struct hf_instance *instance, struct hf_settings
 
     if (hf_fetch_check_library() != NULL)
         error = HF_UP_UNFIT_LIBRARY;
-    else if (hf_fetch_global_init() == 0) {
+    else if (begin_library() == 0) {
         if (make_room(instance, settings))
             error = HF_UP_OK;
         else
-            hf_fetch_global_cleanup();
+            end_library();
     }
     if (error != HF_UP_OK) {
         hf_settings_destroy(settings);
@@ -183,11 +214,12 @@ void hf_instance_down(struct hf_instance *instance, struct hf_settings *settings
     instance->share = NULL;
     hf_share_destroy(share);
     hf_settings_destroy(settings);
-    hf_fetch_global_cleanup();
+    end_library();
 }
 
 void hf_instance_forked(struct hf_instance *instance)
 {
+    pthread_mutex_init(&library, NULL);
     pthread_mutex_init(&instance->registry_mutex, NULL);
     hf_worker_forget(&instance->worker);
     hf_life_forget(&instance->life);

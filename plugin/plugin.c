@@ -12,8 +12,8 @@
  *   and behind the registry's the one that processes share. Order: changing, use, then one of
  *   those. Nothing is logged with any of them held but changing.
  *
- * Fork: the child gets new locks and an empty cache, with share = on the parent's; the parent does
- * nothing.
+ * Fork: the child gets new locks and an empty cache, with share = on the parent's; the parent only
+ * waits until no other thread is initialising libcurl.
  */
 #include "host_api.h"
 #include "plugin/lent.h"
@@ -442,7 +442,8 @@ static int32_t refresh(const char *name)
 static void prepare(void)
 {
     hf_instance_init(&cache, &hf_lent_log, hf_lent_giver());
-    handles_forks = pthread_atfork(NULL, NULL, start_anew_after_fork) == 0;
+    handles_forks =
+        pthread_atfork(hf_instance_before_fork, hf_instance_after_fork, start_anew_after_fork) == 0;
 }
 
 __attribute__((visibility("default"))) const struct hf_plugin *hf_plugin_entry_v1(void)
