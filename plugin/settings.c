@@ -67,7 +67,8 @@ static bool sounds_secret(const char *key, const char *meant, const char *value)
 static int refuse_key(const char *key, const char *value, char *error, size_t size)
 {
     const char *keys[HF_SETTINGS_COUNT], *nearest;
-    char visible_key[HF_VISIBLE_MAX], visible[HF_VISIBLE_MAX], list[512];
+    char visible_key[HF_VISIBLE_MAX], visible[HF_VISIBLE_MAX];
+    char list[HF_SETTINGS_COUNT * 24]; /* a key has at most 21 bytes, a comma and a blank */
     size_t used = 0;
 
     for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
