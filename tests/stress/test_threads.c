@@ -21,7 +21,7 @@
 #include "tests/stress/crew.h"
 #include "tests/support/fds.h"
 
-enum { ROUND_S = 10, SETTLE_MS = 10000, RECOVERY_MS = 60000 };
+enum { ROUND_S = 10, SETTLE_MS = 10000, RECOVERY_MS = 30000, UNDISTURBED_MS = 3000 };
 enum { GROWTH_KB = 4096, LOG_KB = 4 }; /* the latter for each request: the services log it */
 
 /* Meant to be so when fini runs beside readers, as test_shutdown.c says. */
@@ -126,6 +126,7 @@ static void disturb(void)
         hf_flag_service_set_etag_on_304(hosts[draw(HOSTS)].service, draw(2));
 }
 
+/* At last without a disturbance: a reload would set free whoever is stuck. */
 static void put_load_on(int64_t duration_ms)
 {
     int64_t end_ms = hf_wait_now_ms() + duration_ms;
@@ -133,6 +134,10 @@ static void put_load_on(int64_t duration_ms)
     phase = LOAD;
     while (hf_wait_nap(end_ms))
         disturb();
+    reload_to(CALM);
+    end_ms = hf_wait_now_ms() + UNDISTURBED_MS;
+    while (hf_wait_nap(end_ms))
+        ;
 }
 
 /* ---- what must hold ---- */
@@ -204,7 +209,6 @@ static void check_hold(void)
 
     pause_in(HOLD);
     check_references();
-    reload_to(CALM);
     paused_ms = hf_wait_now_ms();
     for (int host = 0; host < HOSTS; host++) {
         if (!CHECK(HF_WAIT_UNTIL(is_confirmed_since(host, paused_ms), RECOVERY_MS)))
