@@ -289,15 +289,17 @@ test-oom:
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(OOM_TEST)
 	@HF_BUILD=$(B) .ci/test $(OOM_TEST)
 
-# The same tests once more, with counters. Who is killed, or ends by _exit, does not write its counters.
+# The same tests once more, with counters. Who is killed, or ends by _exit, does not write them. gcovr 5.2 stumbles over
+# counters of branches that children of forks have made negative, and is told to go on; what it says is in the log.
 .PHONY: coverage
 coverage:
 	@.ci/deps build test coverage
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) --no-print-directory test SANITIZE=coverage
-	@gcovr --root . --filter plugin/ --object-directory build/coverage --txt build/coverage/lines.txt \
-	  --html-details build/coverage/index.html --fail-under-line 95 --print-summary; status=$$?; \
-	  cat build/coverage/lines.txt; exit $$status
+	@$(MAKE) --no-print-directory check-docs SANITIZE=coverage
+	@gcovr --root . --filter plugin/ --gcov-ignore-parse-errors --txt build/coverage/lines.txt \
+	  --html-details build/coverage/index.html --fail-under-line 95 build/coverage/plugin 2>build/coverage/gcovr.log; \
+	  status=$$?; cat build/coverage/lines.txt; [ $$status -eq 0 ] || tail -n 5 build/coverage/gcovr.log; exit $$status
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 

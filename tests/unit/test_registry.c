@@ -368,6 +368,71 @@ static void test_asleep(void)
     fixture_close(&f);
 }
 
+/* ---- names whose hashes look the same ---- */
+
+enum { NAMES = 300000 }; /* of so many, about ten pairs share 32 bits of their hash */
+
+struct tagged {
+    uint32_t tag, number;
+};
+
+static int compare_tags(const void *a, const void *b)
+{
+    uint32_t x = ((const struct tagged *)a)->tag, y = ((const struct tagged *)b)->tag;
+
+    return (x > y) - (x < y);
+}
+
+static void name_number(uint32_t number, char name[32])
+{
+    snprintf(name, 32, "n%u.example", number);
+}
+
+/* Two names with the same upper half of their hashes, and the same place in an index of two. */
+static bool find_twins(char one[32], char other[32])
+{
+    struct tagged *tags = malloc(NAMES * sizeof(tags[0]));
+    bool found = false;
+
+    for (uint32_t i = 0; i < NAMES; i++) {
+        struct hf_upstream_key key;
+        name_number(i, one);
+        key = key_of(one);
+        tags[i] = (struct tagged){(uint32_t)(hf_upstream_hash(&key) >> 32), i};
+    }
+    qsort(tags, NAMES, sizeof(tags[0]), compare_tags);
+    for (uint32_t i = 1; i < NAMES && !found; i++) {
+        name_number(tags[i - 1].number, one);
+        name_number(tags[i].number, other);
+        struct hf_upstream_key a = key_of(one), b = key_of(other);
+        found = tags[i - 1].tag == tags[i].tag &&
+            ((hf_upstream_hash(&a) ^ hf_upstream_hash(&b)) & 1) == 0;
+    }
+    free(tags);
+    return found;
+}
+
+static void test_twins_apart(void)
+{
+    char one[32], other[32];
+    struct fixture f;
+    struct hf_job job;
+    FIXTURE_OPEN(&f, "max_hosts", "1", "linger", "1min");
+
+    CU_ASSERT_FATAL(find_twins(one, other));
+    hf_handle first = connect_and_answer(&f, one, 1, 1000);
+    struct hf_acquired second = acquire(&f, other, 1000);
+    CHECK_INT_EQ(second.error, HF_NO_HOST_SLOT);
+    CHECK_INT_EQ(references_of(&f, one, 1000), 1);
+    CHECK(hf_registry_release(&f.registry, first, 2000));
+    second = acquire(&f, other, 2000);
+    CHECK(second.handle != 0 && second.evicted);
+    CHECK_INT_EQ(read_flag(&f, second.handle, 0), 0);
+    CHECK(take(&f, 2000, &job));
+    CHECK_INT_EQ(references_of(&f, one, 2000), -1);
+    fixture_close(&f);
+}
+
 static void test_closed(void)
 {
     struct fixture f;
@@ -404,6 +469,7 @@ int main(int argc, char **argv)
         {"C16 an idle host makes room: the oldest first, one in backoff last",
             test_idle_makes_room},
         {"C18 C19 C20 C21 hosts, ports, schemes and org ids are apart", test_hosts_apart},
+        {"C18 hosts are apart whose hashes look the same", test_twins_apart},
         {"C02 prefetch = off: the first read awakens the host, once", test_asleep},
         {"C07 C77 closed and opened within an acquire: nobody else's reference is touched",
             test_reopened_within_acquire},
