@@ -202,8 +202,10 @@ FIXTURE int count_unread(const struct member *member)
 
     for (int i = 0; i < member->count; i++) {
         int32_t on = is_odd(member->hosts[i]);
-        unread += plugin->is_enabled(member->conns[i], A) != on ||
-            plugin->is_enabled(member->conns[i], D) != on;
+        int32_t a = plugin->is_enabled(member->conns[i], A);
+        int32_t d = plugin->is_enabled(member->conns[i], D);
+        check_truth(member->hosts[i], member->life, a, d);
+        unread += a != on || d != on;
     }
     return unread;
 }
