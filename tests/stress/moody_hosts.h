@@ -23,6 +23,7 @@ enum { HOSTS = 12 };
 
 /* ---- chance ---- */
 
+FIXTURE uint64_t seed; /* of all that is drawn; each thread goes its own way from there */
 FIXTURE _Thread_local uint64_t random_state;
 
 FIXTURE uint32_t draw(uint32_t below)

@@ -33,7 +33,6 @@ const char *__tsan_default_suppressions(void)
 }
 #endif
 
-static uint64_t seed;
 static int64_t seconds, lives, reloads;
 static int rounds, round_count, descriptors, threads;
 static long resident_kb;
