@@ -219,7 +219,6 @@ void hf_instance_down(struct hf_instance *instance, struct hf_settings *settings
 
 void hf_instance_forked(struct hf_instance *instance)
 {
-    pthread_mutex_init(&library, NULL);
     pthread_mutex_init(&instance->registry_mutex, NULL);
     hf_worker_forget(&instance->worker);
     hf_life_forget(&instance->life);

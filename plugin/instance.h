@@ -62,15 +62,14 @@ struct hf_settings *hf_instance_close(struct hf_instance *instance)
  * is dead. */
 void hf_instance_down(struct hf_instance *instance, struct hf_settings *settings);
 
-/* Around a fork, in the parent: waits until no other thread is within libcurl's initialisation, and
- * keeps them out meanwhile. */
+/* Around a fork, on the thread that forks; after_fork in the parent and in the child. Waits until
+ * no other thread is within libcurl's initialisation, and keeps them out meanwhile. */
 void hf_instance_before_fork(void);
 void hf_instance_after_fork(void);
 
-/* In a child after a fork that began with before_fork: new locks, no worker, and an empty
- * registry if it was up (libcurl's handles do not survive a fork, and half of a parent's table is
- * no good either). With share = on it is the parent's registry, which this process has not joined
- * yet. */
+/* In a child after a fork: new locks, no worker, and an empty registry if it was up (libcurl's
+ * handles do not survive a fork, and half of a parent's table is no good either). With share = on
+ * it is the parent's registry, which this process has not joined yet. */
 void hf_instance_forked(struct hf_instance *instance);
 
 #endif

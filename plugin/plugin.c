@@ -129,6 +129,7 @@ static void start_anew_after_fork(void)
     changing = fresh_mutex;
     use = fresh_rwlock;
     hf_lent_forked();
+    hf_instance_after_fork();
     hf_instance_forked(&cache);
     up = cache.settings != NULL; /* another thread may have been in init or fini */
 }
