@@ -10,8 +10,7 @@
  *
  * A thread may be late, and find the block closed (all zero) or with another layout. So without the
  * lock nothing is stored where an offset of the layout leads, but by a compare-and-swap that
- * expects what only this life of the registry has written there. (The time at which a host became
- * idle is: it is stored just after its count was found to be of this life.)
+ * expects what only this life of the registry has written there.
  *
  * Connection word, the whole of a connection entry:
  *

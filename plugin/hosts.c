@@ -222,6 +222,7 @@ static void begin_life_locked(
     entry->facts.fetched_ms = HF_NEVER;
     entry->expired = false;
     entry->etag[0] = '\0';
+    HF_STORE(entry->idle_since_ms, now);
     entry->probe_ms = hf_host_wants_probe(registry, entry) ? now : HF_NEVER;
     hf_host_publish_locked(registry, host);
     if (!entry->facts.in_flight)
@@ -250,7 +251,7 @@ struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
 {
     struct hf_block *block = hf_registry_block(registry);
     struct hf_host_entry *entry = hf_index_find_locked(block, key, hash);
-    uint32_t host, before;
+    uint32_t host;
 
     if (entry == NULL)
         entry = bind_locked(registry, key, hash, now, evicted);
@@ -262,7 +263,7 @@ struct hf_host_entry *hf_host_hold_locked(struct hf_registry *registry,
     else
         resume_life_locked(registry, entry, now);
     hf_references_begin_locked(block, host, owner);
-    (void)!hf_references_add(hf_references(block, host, owner), HF_LOAD(block->base), &before);
+    (void)!hf_references_add(hf_references(block, host, owner), HF_LOAD(block->base));
     return entry;
 }
 

@@ -8,8 +8,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* What a registry is before it was first opened: a closed one. Never written to. */
-static _Alignas(64) unsigned char no_block[sizeof(struct hf_block)];
+/* What a registry is before it was first opened: a closed one, up to its first word, the fallback.
+ * Never written to. */
+static _Alignas(64) unsigned char no_block[sizeof(struct hf_block) + sizeof(uint64_t)];
 
 /* Held while libcurl is initialised or cleaned up, and while a process is forked: the child would
  * find a lock of libcurl's own taken, for good. */

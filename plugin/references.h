@@ -66,9 +66,9 @@ static inline void hf_references_begin_locked(struct hf_block *block, uint32_t h
             hf_references_begin_one_locked(block, host, any);
 }
 
-/* Counts one in; *before is the owner's count until then. False: it has not begun to count this
- * host in that life of the registry, and nothing was changed. */
-static inline bool hf_references_add(_Atomic uint64_t *references, uint32_t base, uint32_t *before)
+/* Counts one in. False: the owner has not begun to count this host in that life of the registry,
+ * and nothing was changed. */
+static inline bool hf_references_add(_Atomic uint64_t *references, uint32_t base)
 {
     uint64_t value = atomic_load(references);
 
@@ -76,21 +76,23 @@ static inline bool hf_references_add(_Atomic uint64_t *references, uint32_t base
         if (value >> 32 != base)
             return false;
     } while (!atomic_compare_exchange_weak(references, &value, value + 1));
-    *before = (uint32_t)value;
     return true;
 }
 
-/* Counts one out. True: it was the owner's last one; *idle_since_ms became `now` before. */
+/* Counts one out. True: it was the owner's last one; *idle_since_ms became `now` before, if it was
+ * not changed by somebody else since. (It is read before the count, and other threads read that
+ * line.) */
 static inline bool hf_references_drop(
     _Atomic uint64_t *references, uint32_t base, _Atomic int64_t *idle_since_ms, int64_t now)
 {
+    int64_t idle = atomic_load(idle_since_ms);
     uint64_t value = atomic_load(references);
 
     do {
         if (value >> 32 != base || (uint32_t)value == 0)
             return false;
-        if ((uint32_t)value == 1 && HF_LOAD(*idle_since_ms) != now) /* others read that line */
-            HF_STORE(*idle_since_ms, now);
+        if ((uint32_t)value == 1 && idle != now)
+            atomic_compare_exchange_strong(idle_since_ms, &idle, now);
     } while (!atomic_compare_exchange_weak(references, &value, value - 1));
     return (uint32_t)value == 1;
 }

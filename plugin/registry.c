@@ -28,22 +28,6 @@ struct pin {
     uint32_t host, base; /* in which life of the registry */
 };
 
-/* Counts the caller out. With linger = 0 the owner's last reference may be the host's last. */
-static inline void host_unpin(
-    struct hf_registry *registry, uint32_t owner, uint32_t host, uint32_t base, int64_t now)
-{
-    struct hf_block *block = hf_registry_block(registry);
-    struct hf_host_entry *entry = hf_block_host(block, host);
-
-    if (hf_references_drop(hf_references(block, host, owner), base, &entry->idle_since_ms, now) &&
-        HF_LOAD(block->linger_ms) == 0) {
-        hf_registry_lock(registry);
-        if (HF_LOAD(block->base) == base)
-            hf_host_end_life_locked(registry, host);
-        hf_registry_unlock(registry);
-    }
-}
-
 /* Whether the thread's own row is not the only one that counts the host. Processes look for others
  * under the lock. */
 static bool is_held_beside(struct hf_block *block, uint32_t host, uint32_t owner)
@@ -56,24 +40,48 @@ static bool is_held_beside(struct hf_block *block, uint32_t host, uint32_t owner
     return false;
 }
 
+/* Counts the caller out. With linger = 0 the owner's last reference may be the host's last: of
+ * several who count the last ones out at once, at least one finds the other rows empty. */
+static inline void host_unpin(
+    struct hf_registry *registry, uint32_t owner, uint32_t host, uint32_t base, int64_t now)
+{
+    struct hf_block *block = hf_registry_block(registry);
+    struct hf_host_entry *entry = hf_block_host(block, host);
+
+    if (hf_references_drop(hf_references(block, host, owner), base, &entry->idle_since_ms, now) &&
+        HF_LOAD(block->linger_ms) == 0 && !is_held_beside(block, host, owner)) {
+        hf_registry_lock(registry);
+        if (HF_LOAD(block->base) == base)
+            hf_host_end_life_locked(registry, host);
+        hf_registry_unlock(registry);
+    }
+}
+
+/* Whether somebody holds it, or did not long ago. Who asks has not counted itself in: two who ask
+ * at the same moment must not take each other for holders. */
+static inline bool is_there(
+    struct hf_block *block, struct hf_host_entry *entry, uint32_t host, uint32_t owner, int64_t now)
+{
+    return hf_references_count(block, host, owner) > 0 ||
+        now - HF_LOAD(entry->idle_since_ms) < HF_LOAD(block->linger_ms) ||
+        is_held_beside(block, host, owner);
+}
+
 /* Counts the caller in. Fails on a host that is dead, parked, or idle for longer than linger. */
 static inline struct pin host_pin(struct hf_block *block, struct hf_host_entry *entry,
     uint32_t host, uint32_t owner, uint32_t base, int64_t now)
 {
     _Atomic uint64_t *references = hf_references(block, host, owner);
-    _Atomic int64_t unchanged; /* to have looked is not to have held */
-    uint32_t before;
+    _Atomic int64_t unchanged = now; /* to have looked is not to have held */
     uint64_t word;
 
     if ((HF_LOAD(entry->word) & (HF_HOST_LIVE | HF_HOST_PARKED)) != HF_HOST_LIVE ||
-        !hf_references_add(references, base, &before))
+        !is_there(block, entry, host, owner, now) || !hf_references_add(references, base))
         return (struct pin){0};
     word = atomic_load(&entry->word);
-    if ((word & (HF_HOST_LIVE | HF_HOST_PARKED)) == HF_HOST_LIVE &&
-        (before > 0 || now - HF_LOAD(entry->idle_since_ms) < HF_LOAD(block->linger_ms) ||
-            is_held_beside(block, host, owner)))
+    if ((word & (HF_HOST_LIVE | HF_HOST_PARKED)) == HF_HOST_LIVE)
         return (struct pin){word, host, base};
-    hf_references_drop(references, base, &unchanged, 0);
+    hf_references_drop(references, base, &unchanged, now);
     return (struct pin){0};
 }
 

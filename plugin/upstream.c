@@ -245,23 +245,27 @@ bool hf_upstream_same_host(const struct hf_upstream_key *a, const struct hf_upst
         memcmp(a->host, b->host, a->host_length) == 0;
 }
 
-bool hf_upstream_equal(const struct hf_upstream_key *a, const struct hf_upstream_key *b)
-{
-    return hf_upstream_same_host(a, b) && a->org_id_length == b->org_id_length &&
-        memcmp(a->org_id, b->org_id, a->org_id_length) == 0;
-}
-
 _Static_assert(offsetof(struct hf_upstream_key, host) == 5, "no padding before the host");
 
 /* The key from its first byte to the last one of the host is one piece without padding. Both
  * lengths lie in it, so that what belongs to the host cannot be taken for the org id. */
+static size_t piece_length(const struct hf_upstream_key *key)
+{
+    return offsetof(struct hf_upstream_key, host) + key->host_length;
+}
+
+bool hf_upstream_equal(const struct hf_upstream_key *a, const struct hf_upstream_key *b)
+{
+    return a->host_length == b->host_length && memcmp(a, b, piece_length(a)) == 0 &&
+        (a->org_id_length == 0 || memcmp(a->org_id, b->org_id, a->org_id_length) == 0);
+}
+
 uint64_t hf_upstream_hash(const struct hf_upstream_key *key)
 {
-    size_t length = offsetof(struct hf_upstream_key, host) + key->host_length;
-
     if (key->org_id_length == 0)
-        return XXH3_64bits(key, length);
-    return XXH3_64bits_withSeed(key, length, XXH3_64bits(key->org_id, key->org_id_length));
+        return XXH3_64bits(key, piece_length(key));
+    return XXH3_64bits_withSeed(
+        key, piece_length(key), XXH3_64bits(key->org_id, key->org_id_length));
 }
 
 bool hf_upstream_is_loopback(const struct hf_upstream_key *key)

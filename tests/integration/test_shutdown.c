@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/integration/settled.h"
 #include "tests/support/fds.h"
@@ -171,6 +173,25 @@ static void test_lookup_inherits_nothing(void)
     if (output)
         CHECK_INT_EQ(number_after(output, "inheritable descriptors: "), 0);
     free(output);
+}
+
+/* A process that was never initialised (a child of one that is not, is none either), though it was
+ * tried: whatever lies behind the registry that is not there yet must not be taken for answers. */
+static void test_never_initialised(void)
+{
+    pid_t child;
+    int status = -1, on = 0;
+
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        on += hf_test_init(plugin, "ttl = soon\n") == HF_OK;
+        for (uint32_t flag = 0; flag < 64; flag++)
+            on += plugin->is_enabled(1, flag) + plugin->is_enabled(0, flag);
+        _exit(on);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_INT_EQ(status, 0);
 }
 
 static void test_twice_and_before(void)
@@ -373,6 +394,7 @@ static const struct hf_test tests[] = {
         test_lookup_inherits_nothing},
     {"C75 C80 fini twice, before init, after a failed init", test_twice_and_before},
     {"C76 init after fini: an empty cache that works", test_init_again},
+    {"C77 after an init that was refused, and no other: no flag is on", test_never_initialised},
     {"C77 every function before init and after fini: defaults, nothing else", test_after_fini},
     {"C77 every function while another thread loops over init and fini", test_hammered},
     {"C78 closed with dlclose and loaded again", test_closed_and_loaded_again},

@@ -6,6 +6,8 @@
 
 #include "tests/support/suite.h"
 
+#include <sched.h>
+
 enum { THREADS = 2 * HF_STRIPES }; /* at least two of them in each row */
 
 /* What one thread does, beside nobody: it is joined before the next one starts. */
@@ -85,6 +87,79 @@ static void test_last_release_counts(void)
     fixture_close(&f);
 }
 
+/* ---- two at the same moment ---- */
+
+enum { ROUNDS = 20000 };
+
+struct meeting {
+    struct fixture *fixture;
+    _Atomic int round, done;
+    int64_t now;
+    struct hf_acquired other;
+};
+
+/* Spins, so that both go on at the same moment; not for ever, since there may be one CPU only. */
+static void wait_for(_Atomic int *number, int at_least)
+{
+    for (int spins = 0; atomic_load(number) < at_least; spins++)
+        if (spins > 2000)
+            sched_yield();
+}
+
+static void *run_rounds(void *arg)
+{
+    struct meeting *meeting = arg;
+
+    for (int round = 1; round <= ROUNDS; round++) {
+        wait_for(&meeting->round, round);
+        meeting->other = acquire(meeting->fixture, "one.example", meeting->now);
+        atomic_fetch_add(&meeting->done, 1);
+    }
+    return NULL;
+}
+
+/* True: the host began a new life, without its value, and is to be asked. */
+static bool meet(struct meeting *meeting, int round)
+{
+    struct fixture *f = meeting->fixture;
+    struct hf_acquired mine;
+    struct hf_job job;
+    bool new_life;
+
+    atomic_store(&meeting->round, round);
+    for (volatile int head_start = round % 64; head_start > 0; head_start--)
+        continue;
+    mine = acquire(f, "one.example", meeting->now);
+    wait_for(&meeting->done, round);
+    new_life = read_flag(f, mine.handle, 0) == 0 && read_flag(f, meeting->other.handle, 0) == 0 &&
+        take(f, meeting->now, &job);
+    if (new_life)
+        succeed(f, &job, 1, 0, meeting->now);
+    hf_registry_release(&f->registry, mine.handle, meeting->now);
+    hf_registry_release(&f->registry, meeting->other.handle, meeting->now);
+    return new_life;
+}
+
+static void test_two_at_once(void)
+{
+    struct fixture f;
+    struct meeting meeting = {.fixture = &f, .now = 1000};
+    pthread_t thread;
+    int revived = 0;
+    FIXTURE_OPEN(&f, "linger", "10s");
+
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run_rounds, &meeting), 0);
+    hf_registry_release(
+        &f.registry, connect_and_answer(&f, "one.example", 1, meeting.now), meeting.now);
+    for (int round = 1; round <= ROUNDS; round++) {
+        meeting.now += 11 * SECOND;
+        revived += !meet(&meeting, round);
+    }
+    pthread_join(thread, NULL);
+    CHECK_INT_EQ(revived, 0);
+    fixture_close(&f);
+}
+
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
@@ -94,6 +169,7 @@ int main(int argc, char **argv)
             test_held_by_one_is_held_for_all},
         {"C04 with linger = 0 the last release of all threads removes the entry",
             test_last_release_counts},
+        {"C04 two connections at once do not revive a host whose time is over", test_two_at_once},
     };
 
     return hf_suite_run("thread rows", tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
