@@ -175,17 +175,29 @@ static void test_lookup_inherits_nothing(void)
     free(output);
 }
 
+static int32_t give_no_token(void *ctx, const char *host, char *buf, size_t size)
+{
+    (void)ctx;
+    (void)host;
+    (void)buf;
+    (void)size;
+    return -1;
+}
+
 /* A process that was never initialised (a child of one that is not, is none either), though it was
  * tried: whatever lies behind the registry that is not there yet must not be taken for answers. */
 static void test_never_initialised(void)
 {
-    pid_t child;
+    struct hf_host host = hf_test_host();
     int status = -1, on = 0;
+    pid_t child;
 
     fflush(NULL);
     child = fork();
     if (child == 0) {
-        on += hf_test_init(plugin, "ttl = soon\n") == HF_OK;
+        host.get_token = give_no_token; /* all that it lends is kept somewhere */
+        host.ctx = &host;
+        on += hf_test_init_with(plugin, &host, "ttl = soon\n") == HF_OK;
         for (uint32_t flag = 0; flag < 64; flag++)
             on += plugin->is_enabled(1, flag) + plugin->is_enabled(0, flag);
         _exit(on);
