@@ -12,11 +12,50 @@
 #   make coverage   lines of plugin/ that the tests run through, at least 95 %: build/coverage/index.html
 #   make fuzz       libFuzzer on each target of tests/fuzz, HF_FUZZ_SECONDS (60) each
 #   make test-oom   each allocation of a whole life fails in turn, in a few minutes
+#   make postgres   the PostgreSQL extension, in build/pg; make installcheck: its regress tests, in a server of their own;
+#                   make PG_CONFIG=... [install]: the extension alone, with PGXS, for that PostgreSQL
 #   make test-stress  1,000 random kills of processes that share a cache, and a minute of all calls by many threads,
 #                   in a few minutes (HF_STRESS_KILLS, HF_STRESS_SECONDS, HF_SEED)
 #
 # Objects go to build/ (build/asan, build/tsan under a sanitizer). Each file under tests/unit,
 # tests/integration and tests/contract that is called test_*.c becomes a program of its own.
+
+# ---- the PostgreSQL extension. PGXS has rules of its own for all, install and check: so it is a make of its own
+# (PG=1), in a directory of its own, since its objects are not those of the plugin. ----
+
+PG_DIRS := build/pg/plugin build/pg/hosts/postgres
+PG_MAKE = mkdir -p $(PG_DIRS) && $(MAKE) --no-print-directory -C build/pg -f $(CURDIR)/Makefile PG=1 with_llvm=no
+
+ifdef PG
+
+SRC := $(dir $(firstword $(MAKEFILE_LIST)))
+PG_CONFIG ?= pg_config
+# Those that make a plugin of the engine: threads, the contract, and its status page.
+PG_LEFT_OUT := $(addprefix plugin/,gate.c instance.c lent.c life.c memory.c plugin.c prometheus.c status.c thread.c worker.c)
+PG_SOURCES := $(filter-out $(PG_LEFT_OUT),$(patsubst $(SRC)%,%,$(wildcard $(SRC)plugin/*.c $(SRC)hosts/postgres/*.c)))
+MODULE_big := hostflags
+OBJS := $(PG_SOURCES:.c=.o)
+EXTENSION := sql/hostflags
+DATA := $(patsubst $(SRC)%,%,$(wildcard $(SRC)sql/hostflags--*.sql))
+PG_CPPFLAGS := -I$(SRC) -DHF_NAME='"hostflags"' \
+	-DHF_VERSION='"$(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' $(SRC)META.json)"'
+PG_CFLAGS := -std=gnu11 -fvisibility=hidden -Wno-declaration-after-statement -MMD -MP
+SHLIB_LINK := -lcurl -ljson-c
+EXTRA_CLEAN := $(OBJS:.o=.d)
+$(OBJS): $(SRC)META.json $(SRC)Makefile
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+-include $(OBJS:.o=.d)
+
+else ifeq ($(origin PG_CONFIG),command line)
+
+.PHONY: all postgres install uninstall clean installcheck
+all postgres:
+	@$(PG_MAKE) all
+install uninstall clean:
+	@$(PG_MAKE) $@
+
+else
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -217,6 +256,11 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 deps:
 	@.ci/deps build test lint
 
+.PHONY: postgres
+postgres:
+	@.ci/deps build postgres
+	@$(PG_MAKE) -j$(JOBS) all
+
 .PHONY: demo
 demo:
 	@.ci/deps build demo
@@ -339,3 +383,5 @@ clean:
 	$(Q)rm -rf build
 
 -include $(shell test -d $(B) && find $(B) -name '*.d' 2>/dev/null)
+
+endif

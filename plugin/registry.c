@@ -184,13 +184,13 @@ static inline bool give_back(struct hf_block *block, uint32_t index, uint64_t wo
 
 /* A thread's row, and its first place to look: anywhere, so that threads do not meet, nor those of
  * processes that were forked from one. */
-static void choose_place(uint32_t capacity, uint32_t owner)
+static void choose_place(uint32_t capacity, uint32_t owner, uint32_t seat)
 {
     static __thread uint32_t chosen_for; /* owner + 1 */
     static _Atomic uint32_t threads;
 
     if (chosen_for != owner + 1) {
-        uint32_t thread = atomic_fetch_add(&threads, 1);
+        uint32_t thread = atomic_fetch_add(&threads, 1) + seat;
         uint32_t place = (thread + owner * 97) * 2654435769u;
         chosen_for = owner + 1;
         stripe = thread % HF_STRIPES;
@@ -270,7 +270,7 @@ struct hf_acquired hf_registry_acquire(
         return (struct hf_acquired){.error = HF_CLOSED};
     if (owner == 0 && hf_block_is_shared(block))
         return (struct hf_acquired){.error = HF_NO_OWNER};
-    choose_place(HF_LOAD(block->max_connections), owner);
+    choose_place(HF_LOAD(block->max_connections), owner, registry->seat);
     if (owner == 0)
         owner = stripe;
     pin = find_and_pin(registry, key, hash, owner, now);

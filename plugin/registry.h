@@ -32,6 +32,8 @@ struct hf_registry {
     const struct hf_settings *settings; /* borrowed; constant between open and close */
     const struct hf_lock *lock; /* borrowed; set by its owner before the first open, for good */
     _Atomic uint32_t owner; /* this process's number; 0: the block is not shared, or not joined */
+    uint32_t seat; /* set by its owner before the first acquire: tells processes apart that use one
+                      block of threads, so that they begin at different places; else 0 */
 };
 
 #define HF_OWNERS HF_SHARE_OWNERS

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "hosts/postgres/gucs.h"
+
+#include "plugin/settings_table.h"
+
+#include <limits.h>
+
+#define PREFIX "hostflags."
+#define ERROR_MAX 1024
+
+/* The parameters that are text. `flags` is first: defaults and overrides are checked against it. */
+#define FOR_EACH_TEXT(DO) \
+    DO(flags) \
+    DO(defaults) \
+    DO(overrides) \
+    DO(protocol) \
+    DO(endpoint) \
+    DO(service) \
+    DO(client) \
+    DO(client_version) \
+    DO(token_file) \
+    DO(allowed_hosts) \
+    DO(ca_file) \
+    DO(client_cert_file) \
+    DO(client_key_file) \
+    DO(proxy)
+
+/* What PostgreSQL keeps the values in: one per row of the table of settings. */
+static union {
+    int number; /* in units of the parameter; also an enum's */
+    bool on;
+    char *text;
+} values[HF_SETTINGS_COUNT];
+
+static bool changed;
+
+static const struct config_enum_entry allow_http_words[] = {{"off", HF_HTTP_OFF, false},
+    {"loopback", HF_HTTP_LOOPBACK, false}, {"any", HF_HTTP_ANY, false}, {NULL, 0, false}};
+
+bool hf_pg_gucs_changed(void)
+{
+    bool result = changed;
+
+    changed = false;
+    return result;
+}
+
+/* ---- units ---- */
+
+/* Of a duration in ms what fits an int; the others are in seconds. */
+static int64_t unit_of(const struct hf_setting_row *row)
+{
+    if (row->kind == HF_KIND_SIZE)
+        return 1024;
+    return row->kind == HF_KIND_DURATION && row->max > INT_MAX ? 1000 : 1;
+}
+
+static int flags_of(const struct hf_setting_row *row)
+{
+    bool private = row->private || row->kind == HF_KIND_FILE || row->kind == HF_KIND_PROXY;
+    int flags = private ? GUC_SUPERUSER_ONLY : 0;
+
+    if (row->kind == HF_KIND_SIZE)
+        flags |= GUC_UNIT_KB;
+    if (row->kind == HF_KIND_DURATION)
+        flags |= unit_of(row) == 1 ? GUC_UNIT_MS : GUC_UNIT_S;
+    if (row->kind == HF_KIND_FLAGS || row->kind == HF_KIND_TEXT || row->kind == HF_KIND_HOSTS)
+        flags |= GUC_LIST_INPUT;
+    return flags;
+}
+
+static const char *unit_word(const struct hf_setting_row *row)
+{
+    if (row->kind == HF_KIND_SIZE)
+        return "kB";
+    if (row->kind == HF_KIND_DURATION)
+        return unit_of(row) == 1 ? "ms" : "s";
+    return "";
+}
+
+/* ---- from parameters to settings ---- */
+
+static bool is_left_out(const struct hf_setting_row *row)
+{
+    return strcmp(row->key, "share") == 0 || strcmp(row->key, "token_env") == 0;
+}
+
+/* A value as an operator would write it. */
+static const char *write_value(size_t number, char *buf, size_t size)
+{
+    const struct hf_setting_row *row = &hf_settings_table[number];
+
+    switch (row->kind) {
+    case HF_KIND_SWITCH:
+        return values[number].on ? "on" : "off";
+    case HF_KIND_ALLOW_HTTP:
+        return allow_http_words[values[number].number].name;
+    case HF_KIND_DURATION:
+    case HF_KIND_SIZE:
+    case HF_KIND_COUNT:
+        snprintf(buf, size, "%d%s", values[number].number, unit_word(row));
+        return buf;
+    case HF_KIND_FLAGS:
+    case HF_KIND_PROTOCOL:
+    case HF_KIND_TEXT:
+    case HF_KIND_PATH:
+    case HF_KIND_FILE:
+    case HF_KIND_ENDPOINT:
+    case HF_KIND_SERVICE:
+    case HF_KIND_PROXY:
+    case HF_KIND_VARIABLE:
+    case HF_KIND_HOSTS:
+    case HF_KIND_WORD:
+    case HF_KIND_VERSION:
+        break;
+    }
+    return values[number].text;
+}
+
+/* A list without patterns: nobody fits. */
+static bool allow_nobody_unless_named(struct hf_settings *settings)
+{
+    if (settings->allowed_hosts == NULL)
+        settings->allowed_hosts = calloc(1, 2);
+    return settings->allowed_hosts != NULL;
+}
+
+struct hf_settings *hf_pg_gucs_read(char *error, size_t error_size)
+{
+    struct hf_settings *settings = hf_settings_create();
+    char buf[64];
+    int bad = 0;
+
+    snprintf(error, error_size, "out of memory");
+    if (settings == NULL)
+        return NULL;
+    for (size_t i = 0; i < HF_SETTINGS_COUNT && bad == 0; i++) {
+        const struct hf_setting_row *row = &hf_settings_table[i];
+        if (!is_left_out(row))
+            bad = hf_settings_set(
+                settings, row->key, write_value(i, buf, sizeof(buf)), error, error_size);
+    }
+    if (bad == 0 && allow_nobody_unless_named(settings) &&
+        hf_settings_finish(settings, error, error_size) == 0)
+        return settings;
+    hf_settings_destroy(settings);
+    return NULL;
+}
+
+/* ---- checking one value ---- */
+
+static size_t number_of(const char *key)
+{
+    size_t i = 0;
+
+    while (i < HF_SETTINGS_COUNT - 1 && strcmp(hf_settings_table[i].key, key) != 0)
+        i++;
+    return i;
+}
+
+/* Whether more can be said of the value than of its form: flags must be known, a file be there. A
+ * key alone is no error, since its certificate may be set next. */
+static bool is_checked_to_the_end(const struct hf_setting_row *row)
+{
+    return row->kind == HF_KIND_TEXT ||
+        (row->kind == HF_KIND_FILE && strcmp(row->key, "client_key_file") != 0);
+}
+
+static bool refuses(const struct hf_setting_row *row, const char *value, char *error)
+{
+    struct hf_settings *settings = hf_settings_create();
+    const char *flags = values[number_of("flags")].text;
+    int bad = settings == NULL ? -1 : 0;
+
+    snprintf(error, ERROR_MAX, "out of memory");
+    if (bad == 0 && row->kind == HF_KIND_TEXT && flags != NULL)
+        bad = hf_settings_set(settings, "flags", flags, error, ERROR_MAX);
+    if (bad == 0)
+        bad = hf_settings_set(settings, row->key, value, error, ERROR_MAX);
+    if (bad == 0 && is_checked_to_the_end(row))
+        bad = hf_settings_finish(settings, error, ERROR_MAX);
+    hf_settings_destroy(settings);
+    return bad != 0;
+}
+
+/* SHOW tells a parameter's value, so a password has no place in it. */
+static bool has_password(const struct hf_setting_row *row, const char *value)
+{
+    return row->kind == HF_KIND_PROXY && strchr(value, '@') != NULL;
+}
+
+static bool check_text(const char *key, const char *value)
+{
+    const struct hf_setting_row *row = &hf_settings_table[number_of(key)];
+    char error[ERROR_MAX];
+
+    if (has_password(row, value)) {
+        GUC_check_errmsg("invalid value for parameter \"%s%s\", which is not shown", PREFIX, key);
+        GUC_check_errdetail("It names a user or a password, which this parameter must not hold.");
+        GUC_check_errhint("Set https_proxy in the environment of the server instead.");
+        return false;
+    }
+    if (!refuses(row, value, error))
+        return true;
+    if (row->private)
+        GUC_check_errmsg("invalid value for parameter \"%s%s\", which is not shown", PREFIX, key);
+    GUC_check_errdetail("%s.", error);
+    return false;
+}
+
+#define CHECK_HOOK(name) \
+    static bool check_##name(char **value, void **extra, GucSource source) \
+    { \
+        (void)extra; \
+        (void)source; \
+        return check_text(#name, *value == NULL ? "" : *value); \
+    }
+FOR_EACH_TEXT(CHECK_HOOK)
+
+static const struct {
+    const char *key;
+    GucStringCheckHook check;
+} check_hooks[] = {
+#define CHECK_ROW(name) {#name, check_##name},
+    FOR_EACH_TEXT(CHECK_ROW)};
+
+/* ---- defining them ---- */
+
+static void assign_text(const char *value, void *extra)
+{
+    (void)value;
+    (void)extra;
+    changed = true;
+}
+
+static void assign_number(int value, void *extra)
+{
+    (void)value;
+    (void)extra;
+    changed = true;
+}
+
+static void assign_switch(bool value, void *extra)
+{
+    (void)value;
+    (void)extra;
+    changed = true;
+}
+
+static const char *help_of(const struct hf_setting_row *row)
+{
+    static const char *const ours[][2] = {
+        {"allowed_hosts", "The hosts that may be asked. Empty: none."},
+        {"max_connections", "References of sessions to hosts at a time."},
+        {"linger",
+            "How long a host without sessions is remembered, at most until its TTL is over."},
+        {"prefetch", "Ask a host when a session first refers to it, not at the first read."},
+        {"enabled", "Ask for flags. Off: the answers are defaults and overrides."},
+        {"proxy", "The proxy to ask through, but for loopback addresses, as scheme://host:port."},
+    };
+
+    for (size_t i = 0; i < lengthof(ours); i++) {
+        if (strcmp(ours[i][0], row->key) == 0)
+            return ours[i][1];
+    }
+    return row->help;
+}
+
+/* Without the marks of Markdown; for good. */
+static char *plain(const char *text)
+{
+    char *copy = MemoryContextStrdup(TopMemoryContext, text), *to = copy;
+
+    for (const char *from = copy; *from != '\0'; from++) {
+        if (*from != '`')
+            *to++ = *from;
+    }
+    *to = '\0';
+    return copy;
+}
+
+static void define_number(size_t i, const char *name, const struct hf_settings *initial)
+{
+    const struct hf_setting_row *row = &hf_settings_table[i];
+    const void *member = (const char *)initial + row->member;
+    int64_t unit = unit_of(row);
+    int64_t value =
+        row->kind == HF_KIND_COUNT ? *(const uint32_t *)member : *(const int64_t *)member;
+
+    DefineCustomIntVariable(name, plain(help_of(row)), NULL, &values[i].number, (int)(value / unit),
+        (int)(row->min / unit), (int)(row->max / unit), row->restart ? PGC_POSTMASTER : PGC_SIGHUP,
+        flags_of(row), NULL, assign_number, NULL);
+}
+
+static void define_text(size_t i, const char *name)
+{
+    const struct hf_setting_row *row = &hf_settings_table[i];
+    char valid[512], about[sizeof(valid) + 8];
+
+    hf_settings_describe_valid(row, valid, sizeof(valid));
+    if (row->kind == HF_KIND_PROXY)
+        snprintf(about, sizeof(about), "Valid: [scheme://]host:port");
+    else
+        snprintf(about, sizeof(about), "Valid: %s", valid);
+    for (size_t hook = 0; hook < lengthof(check_hooks); hook++) {
+        if (strcmp(check_hooks[hook].key, row->key) == 0)
+            DefineCustomStringVariable(name, plain(help_of(row)), plain(about), &values[i].text,
+                row->initial, row->restart ? PGC_POSTMASTER : PGC_SIGHUP, flags_of(row),
+                check_hooks[hook].check, assign_text, NULL);
+    }
+}
+
+static void define(size_t i, const struct hf_settings *initial)
+{
+    const struct hf_setting_row *row = &hf_settings_table[i];
+    const char *name = MemoryContextStrdup(TopMemoryContext, psprintf(PREFIX "%s", row->key));
+
+    switch (row->kind) {
+    case HF_KIND_SWITCH:
+        DefineCustomBoolVariable(name, plain(help_of(row)), NULL, &values[i].on,
+            *((const bool *)initial + row->member), PGC_SIGHUP, flags_of(row), NULL, assign_switch,
+            NULL);
+        break;
+    case HF_KIND_ALLOW_HTTP:
+        DefineCustomEnumVariable(name, plain(help_of(row)), NULL, &values[i].number,
+            (int)initial->allow_http, allow_http_words, PGC_SIGHUP, flags_of(row), NULL,
+            assign_number, NULL);
+        break;
+    case HF_KIND_DURATION:
+    case HF_KIND_SIZE:
+    case HF_KIND_COUNT:
+        define_number(i, name, initial);
+        break;
+    case HF_KIND_FLAGS:
+    case HF_KIND_PROTOCOL:
+    case HF_KIND_TEXT:
+    case HF_KIND_PATH:
+    case HF_KIND_FILE:
+    case HF_KIND_ENDPOINT:
+    case HF_KIND_SERVICE:
+    case HF_KIND_PROXY:
+    case HF_KIND_VARIABLE:
+    case HF_KIND_HOSTS:
+    case HF_KIND_WORD:
+    case HF_KIND_VERSION:
+        define_text(i, name);
+        break;
+    }
+}
+
+void hf_pg_gucs_define(void)
+{
+    struct hf_settings *initial = hf_settings_create();
+
+    if (initial == NULL)
+        ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+    for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
+        if (!is_left_out(&hf_settings_table[i]))
+            define(i, initial);
+    }
+    hf_settings_destroy(initial);
+    MarkGUCPrefixReserved("hostflags");
+}
