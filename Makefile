@@ -26,10 +26,11 @@
 PG_DIRS := build/pg/plugin build/pg/hosts/postgres
 PG_MAKE = mkdir -p $(PG_DIRS) && $(MAKE) --no-print-directory -C build/pg -f $(CURDIR)/Makefile PG=1 with_llvm=no
 
+PG_CONFIG ?= pg_config
+
 ifdef PG
 
 SRC := $(dir $(firstword $(MAKEFILE_LIST)))
-PG_CONFIG ?= pg_config
 # Those that make a plugin of the engine: threads, the contract, and its status page.
 PG_LEFT_OUT := $(addprefix plugin/,gate.c instance.c lent.c life.c memory.c plugin.c prometheus.c status.c thread.c worker.c)
 PG_SOURCES := $(filter-out $(PG_LEFT_OUT),$(patsubst $(SRC)%,%,$(wildcard $(SRC)plugin/*.c $(SRC)hosts/postgres/*.c)))
@@ -158,6 +159,14 @@ $(SIMULATE): $(SIMULATE).o $(PLUGIN_OBJS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(PLUGIN_LIBS)
 
 $(SIMULATE) $(B)/tests/simulate/test_simulate: $(SIMULATE_OBJS)
+
+# Tests with real servers that have the extension; they install it themselves.
+POSTGRES_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/postgres/test_*.c))
+POSTGRES_SUPPORT := $(patsubst %.c,$(B)/%.o,$(filter-out %/test_%,$(wildcard tests/postgres/*.c)))
+$(POSTGRES_TESTS) $(POSTGRES_SUPPORT): CFLAGS += -isystem $(shell $(PG_CONFIG) --includedir 2>/dev/null)
+$(POSTGRES_TESTS): $(B)/%: $(B)/%.o $(POSTGRES_SUPPORT) $(B)/tests/support/libsupport.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -lpq
 
 # These have a malloc of their own, which the libraries they load are to use.
 OOM_TEST := $(B)/tests/oom/test_oom

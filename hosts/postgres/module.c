@@ -20,6 +20,7 @@ void _PG_init(void)
     if (!process_shared_preload_libraries_in_progress)
         return;
     hf_pg_gucs_define();
+    hf_pg_gucs_changed();
     settings = hf_pg_gucs_read(error, sizeof(error));
     if (settings == NULL)
         ereport(ERROR, errcode(ERRCODE_CONFIG_FILE_ERROR),

@@ -69,7 +69,21 @@ static void request(void)
     RequestNamedLWLockTranche(TRANCHE, 1);
 }
 
-/* At the start, and once more after a crash: then the memory is new, and all begins empty. */
+/* A combination that is refused leaves the settings as they were; the worker says so in the log. */
+static void follow_gucs(void)
+{
+    char error[HF_LOG_LINE_MAX];
+    struct hf_settings *made;
+
+    if (likely(!hf_pg_gucs_changed()))
+        return;
+    made = hf_pg_gucs_read(error, sizeof(error));
+    if (made != NULL)
+        hf_pg_use_settings(made, false);
+}
+
+/* At the start, and once more after a crash: then the memory is new, and all begins empty. The
+ * sizes are those of before, since they need a restart. */
 static void startup(void)
 {
     uint32_t salt;
@@ -77,6 +91,7 @@ static void startup(void)
 
     if (next_startup_hook)
         next_startup_hook();
+    follow_gucs();
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     shared = ShmemInitStruct("hostflags", shared_bytes(), &found);
     lock.arg = &GetNamedLWLockTranche(TRANCHE)->lock;
@@ -134,17 +149,9 @@ void hf_pg_use_settings(struct hf_settings *settings, bool publish)
         hf_settings_destroy((struct hf_settings *)before);
 }
 
-/* A combination that is refused leaves the settings as they were; the worker says so in the log. */
 const struct hf_settings *hf_pg_settings(void)
 {
-    char error[HF_LOG_LINE_MAX];
-    struct hf_settings *made;
-
-    if (unlikely(hf_pg_gucs_changed()) && atomic_load(&shared->worker_pid) != MyProcPid) {
-        made = hf_pg_gucs_read(error, sizeof(error));
-        if (made != NULL)
-            hf_pg_use_settings(made, false);
-    }
+    follow_gucs();
     return registry.settings;
 }
 

@@ -36,7 +36,7 @@ void hf_pg_shared_request(struct hf_settings *settings);
 void hf_pg_require(void);
 
 /* After hf_pg_require. The registry is this process's own, and so are its settings. hf_pg_settings
- * first takes over what a reload has changed, but for the worker, which does that by itself. */
+ * first takes over what a reload has changed; not for the worker, which publishes that. */
 struct hf_pg_shared *hf_pg_shared(void);
 struct hf_registry *hf_pg_registry(void);
 const struct hf_settings *hf_pg_settings(void);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * scene.h: one flag service and one server with the extension, for a program of tests. All hosts
+ * *.example.com are served by that service, on loopback.
+ */
+#ifndef HOSTFLAGS_TESTS_POSTGRES_SCENE_H
+#define HOSTFLAGS_TESTS_POSTGRES_SCENE_H
+
+#include "tests/postgres/server.h"
+#include "tests/support/flag_service.h"
+#include "tests/support/process.h"
+#include "tests/support/suite.h"
+#include "tests/support/wait_until.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *missing; /* why there is no server; NULL: there is one */
+static struct hf_flag_service *service;
+static struct pg_server *server;
+
+/* Lines of postgresql.conf; `more` may change them. Valid until the next call. */
+static inline const char *scene_conf(const char *more)
+{
+    static char conf[1024];
+
+    snprintf(conf, sizeof(conf),
+        "hostflags.flags = 'telemetry, beta'\nhostflags.allow_http = loopback\n"
+        "hostflags.allowed_hosts = '*.example.com'\nhostflags.service = '%s'\n%s\n",
+        hf_flag_service_url(service), more);
+    return conf;
+}
+
+static inline void scene_open(int argc, char **argv, const char *more)
+{
+    if (argc > 1 && strcmp(argv[1], "--list") == 0)
+        return;
+    service = hf_flag_service_start(NULL);
+    missing = service ? pg_stage_open() : "there is no flag service";
+    if (!missing) {
+        hf_flag_service_set_flag(service, "telemetry", true);
+        server = pg_server_start("main", scene_conf(more));
+        missing = server ? NULL : "PostgreSQL could not be started; its output is above";
+    }
+}
+
+static inline void scene_close(void)
+{
+    pg_server_stop(server);
+    pg_stage_close();
+    hf_flag_service_stop(service);
+}
+
+/* Whether there is a server; else the test is skipped. The extension is there afterwards. */
+static inline bool scene_ready(void)
+{
+    PGconn *session;
+
+    if (missing) {
+        hf_test_skip(missing);
+        return false;
+    }
+    session = pg_connect(server, "postgres");
+    if (!CHECK(session != NULL))
+        return false;
+    CHECK_STR_EQ(pg_ask(session, "create extension if not exists hostflags"), "CREATE EXTENSION");
+    PQfinish(session);
+    hf_flag_service_set_reply(service, NULL);
+    hf_flag_service_clear_log(service);
+    return true;
+}
+
+/* How many sessions have a reference to the host. */
+static inline long long scene_sessions(PGconn *session, const char *host)
+{
+    return pg_number(
+        session, "select coalesce(sum(sessions), 0) from hostflags.hosts where host = '%s'", host);
+}
+
+#endif

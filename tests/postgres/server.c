@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "tests/postgres/server.h"
+
+#include "tests/support/process.h"
+#include "tests/support/wait_until.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const user_name = "tester";
+
+static struct {
+    char directory[64], programs[512];
+} stage;
+
+struct pg_server {
+    char directory[128], data[160];
+    struct hf_process *process;
+};
+
+/* ---- paths ---- */
+
+static char *next_path(void)
+{
+    static char paths[8][700];
+    static unsigned next;
+
+    return paths[next++ % 8];
+}
+
+const char *pg_program(const char *name)
+{
+    char *path = next_path();
+
+    snprintf(path, 700, "%s/%s", stage.programs, name);
+    if (access(path, X_OK) != 0)
+        snprintf(path, 700, "%s/%s", pg_config("bindir"), name);
+    return path;
+}
+
+const char *pg_path(const char *name)
+{
+    char *path = next_path();
+
+    snprintf(path, 700, "%s/%s", stage.directory, name);
+    return path;
+}
+
+const char *pg_config(const char *what)
+{
+    static char answers[4][512];
+    static unsigned next;
+    char option[64], *answer = answers[next++ % 4], *output = NULL;
+    const char *argv[] = {"pg_config", option, NULL};
+
+    snprintf(option, sizeof(option), "--%s", what);
+    *answer = '\0';
+    if (hf_process_run(argv, PG_BOUND_MS, &output) == 0)
+        snprintf(answer, sizeof(answers[0]), "%.*s", (int)strcspn(output, "\n"), output);
+    free(output);
+    return answer;
+}
+
+/* ---- as another user ---- */
+
+/* Whom the servers run as: NULL: us. */
+static const struct passwd *server_user(void)
+{
+    const struct passwd *user;
+
+    if (geteuid() != 0)
+        return NULL;
+    user = getpwnam("postgres");
+    return user ? user : getpwnam("nobody");
+}
+
+/* The words of a command that runs as the servers' user. */
+static void as_server_user(const char **argv, const char *const *words)
+{
+    static char uid[32], gid[32];
+    const struct passwd *user = server_user();
+    size_t count = 0;
+
+    if (user) {
+        snprintf(uid, sizeof(uid), "--reuid=%u", user->pw_uid);
+        snprintf(gid, sizeof(gid), "--regid=%u", user->pw_gid);
+        argv[count++] = "setpriv";
+        argv[count++] = uid;
+        argv[count++] = gid;
+        argv[count++] = "--clear-groups";
+    }
+    while ((argv[count++] = *words++))
+        ;
+}
+
+bool pg_run(const char *const *words)
+{
+    const char *argv[64];
+    char *output = NULL;
+    int status;
+
+    as_server_user(argv, words);
+    status = hf_process_run(argv, 120000, &output);
+    if (status != 0)
+        fprintf(stderr, "%s ended with status %d:\n%s\n", words[0], status, output ? output : "");
+    free(output);
+    return status == 0;
+}
+
+/* ---- the stage ---- */
+
+const char *pg_stage_open(void)
+{
+    const struct passwd *user = server_user();
+    const char *argv[] = {".ci/postgres-stage", NULL, NULL};
+    const char *problem = NULL;
+    char *output = NULL;
+
+    if (*pg_config("bindir") == '\0')
+        return "PostgreSQL is not installed (pg_config)";
+    snprintf(stage.directory, sizeof(stage.directory), "/tmp/hostflags-pg-XXXXXX");
+    if (!mkdtemp(stage.directory) || chmod(stage.directory, 0755) != 0 ||
+        (user && chown(stage.directory, user->pw_uid, user->pw_gid) != 0))
+        return "there is no temporary directory";
+    argv[1] = pg_path("stage");
+    if (hf_process_run(argv, 120000, &output) != 0) {
+        fprintf(stderr, "%s\n", output ? output : "");
+        problem = "the extension could not be installed; the reason is above";
+    } else {
+        snprintf(
+            stage.programs, sizeof(stage.programs), "%.*s", (int)strcspn(output, "\n"), output);
+    }
+    free(output);
+    return problem;
+}
+
+static int remove_entry(const char *path, const struct stat *facts, int kind, struct FTW *position)
+{
+    (void)facts;
+    (void)kind;
+    (void)position;
+    return remove(path);
+}
+
+void pg_stage_close(void)
+{
+    if (*stage.directory)
+        nftw(stage.directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- servers ---- */
+
+static bool append(const struct pg_server *server, const char *text)
+{
+    char path[200];
+    FILE *file;
+    bool written;
+
+    snprintf(path, sizeof(path), "%s/postgresql.conf", server->data);
+    file = fopen(path, "a");
+    if (!file)
+        return false;
+    written = fprintf(file, "%s\n", text) > 0;
+    return fclose(file) == 0 && written;
+}
+
+static bool run(struct pg_server *server)
+{
+    const char *words[] = {
+        pg_program("postgres"), "-D", server->data, "-h", "", "-k", server->directory, "-F", NULL};
+    const char *argv[24];
+
+    as_server_user(argv, words);
+    server->process = hf_process_start(&(struct hf_process_options){.argv = argv, .merge = true});
+    return server->process && hf_process_wait_output(server->process, "ready to accept", 60000);
+}
+
+static struct pg_server *start(struct pg_server *server, const char *conf)
+{
+    if (append(server,
+            "fsync = off\nlog_min_messages = info\n"
+            "shared_preload_libraries = 'hostflags'") &&
+        append(server, conf) && run(server))
+        return server;
+    pg_server_stop(server);
+    return NULL;
+}
+
+static struct pg_server *make(const char *name)
+{
+    struct pg_server *server = calloc(1, sizeof(*server));
+
+    if (!server)
+        abort();
+    snprintf(server->directory, sizeof(server->directory), "%s", pg_path(name));
+    snprintf(server->data, sizeof(server->data), "%s/data", server->directory);
+    return server;
+}
+
+struct pg_server *pg_server_start(const char *name, const char *conf)
+{
+    struct pg_server *server = make(name);
+    const char *words[] = {pg_program("initdb"), "--pgdata", server->data, "--auth", "trust",
+        "--username", user_name, "--no-sync", "--encoding", "UTF8", "--locale", "C", NULL};
+
+    if (pg_run(words))
+        return start(server, conf);
+    pg_server_stop(server);
+    return NULL;
+}
+
+struct pg_server *pg_server_start_copy(const char *name, const char *conf)
+{
+    return start(make(name), conf);
+}
+
+bool pg_server_configure(struct pg_server *server, const char *conf)
+{
+    size_t before = pg_server_count(server, "reloading configuration files");
+
+    return append(server, conf) && hf_process_signal(server->process, SIGHUP) == 0 &&
+        HF_WAIT_UNTIL(
+            pg_server_count(server, "reloading configuration files") > before, PG_BOUND_MS);
+}
+
+static void end(struct pg_server *server)
+{
+    if (server->process) {
+        hf_process_signal(server->process, SIGINT);
+        hf_process_wait_exit(server->process, PG_BOUND_MS, NULL);
+    }
+    hf_process_destroy(server->process);
+    server->process = NULL;
+}
+
+bool pg_server_restart(struct pg_server *server)
+{
+    end(server);
+    return run(server);
+}
+
+size_t pg_server_count(struct pg_server *server, const char *text)
+{
+    return hf_process_count(server->process, HF_STDOUT, text);
+}
+
+void pg_server_stop(struct pg_server *server)
+{
+    if (!server)
+        return;
+    end(server);
+    nftw(server->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    free(server);
+}
+
+const char *pg_server_host(const struct pg_server *server)
+{
+    return server->directory;
+}
+
+/* ---- sessions ---- */
+
+static void ignore_notice(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message;
+}
+
+static PGconn *open_session(
+    const struct pg_server *server, const char *database, const char *user, bool complain)
+{
+    const char *keys[] = {"host", "dbname", "user", NULL};
+    const char *values[] = {server->directory, database, user, NULL};
+    PGconn *session = PQconnectdbParams(keys, values, 0);
+
+    PQsetNoticeProcessor(session, ignore_notice, NULL);
+    if (PQstatus(session) == CONNECTION_OK)
+        return session;
+    if (complain)
+        fprintf(stderr, "%s", PQerrorMessage(session));
+    PQfinish(session);
+    return NULL;
+}
+
+PGconn *pg_connect_as(const struct pg_server *server, const char *database, const char *user)
+{
+    return open_session(server, database, user, true);
+}
+
+PGconn *pg_connect(const struct pg_server *server, const char *database)
+{
+    return open_session(server, database, user_name, true);
+}
+
+static void write_result(const PGresult *result, char *out, size_t size)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    switch (PQresultStatus(result)) {
+    case PGRES_TUPLES_OK:
+        snprintf(out, size, "%s",
+            PQntuples(result) == 0          ? ""
+                : PQgetisnull(result, 0, 0) ? "null"
+                                            : PQgetvalue(result, 0, 0));
+        break;
+    case PGRES_COMMAND_OK:
+        snprintf(out, size, "%s", PQcmdStatus((PGresult *)result));
+        break;
+    default:
+        snprintf(out, size, "ERROR %s %s", state ? state : "", PQresultErrorMessage(result));
+    }
+}
+
+static const char *ask(PGconn *session, const char *statement, va_list args)
+{
+    static char answers[16][2048];
+    static unsigned next;
+    char *answer = answers[next++ % 16], text[4096];
+    PGresult *result;
+
+    vsnprintf(text, sizeof(text), statement, args);
+    result = PQexec(session, text);
+    write_result(result, answer, sizeof(answers[0]));
+    PQclear(result);
+    return answer;
+}
+
+const char *pg_ask(PGconn *session, const char *statement, ...)
+{
+    const char *answer;
+    va_list args;
+
+    va_start(args, statement);
+    answer = ask(session, statement, args);
+    va_end(args);
+    return answer;
+}
+
+static long long number_in(const char *answer)
+{
+    char *end;
+    long long number = strtoll(answer, &end, 10);
+
+    return end == answer || *end != '\0' ? -1 : number;
+}
+
+long long pg_number(PGconn *session, const char *statement, ...)
+{
+    const char *answer;
+    va_list args;
+
+    va_start(args, statement);
+    answer = ask(session, statement, args);
+    va_end(args);
+    return number_in(answer);
+}
+
+long long pg_number_once(struct pg_server *server, const char *statement)
+{
+    PGconn *session = open_session(server, "postgres", user_name, false);
+    long long number = session ? pg_number(session, "%s", statement) : -1;
+
+    PQfinish(session);
+    return number;
+}
