@@ -162,7 +162,7 @@ $(SIMULATE) $(B)/tests/simulate/test_simulate: $(SIMULATE_OBJS)
 
 # Tests with real servers that have the extension; they install it themselves.
 POSTGRES_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/postgres/test_*.c))
-POSTGRES_SUPPORT := $(patsubst %.c,$(B)/%.o,$(filter-out %/test_%,$(wildcard tests/postgres/*.c)))
+POSTGRES_SUPPORT := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/postgres/test_*.c),$(wildcard tests/postgres/*.c)))
 $(POSTGRES_TESTS) $(POSTGRES_SUPPORT): CFLAGS += -isystem $(shell $(PG_CONFIG) --includedir 2>/dev/null)
 $(POSTGRES_TESTS): $(B)/%: $(B)/%.o $(POSTGRES_SUPPORT) $(B)/tests/support/libsupport.a
 	$(call say,LINK,$@)

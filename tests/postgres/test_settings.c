@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * test_settings.c: parameters: what is refused and how, what a reload changes, what nobody is shown,
+ * and tables that are full.
+ */
+#include "tests/postgres/scene.h"
+#include "tests/support/tmpdir.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static const char *const host = "set.example.com";
+
+static bool answers(PGconn *session, const char *flag, const char *wanted)
+{
+    return HF_WAIT_UNTIL(
+        strcmp(pg_ask(session, "select hostflags.is_enabled('%s', '%s')", host, flag), wanted) == 0,
+        PG_BOUND_MS);
+}
+
+static PGconn *session_with_host(void)
+{
+    PGconn *session = pg_connect(server, "postgres");
+
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('%s', '20s')", host), "t");
+    return session;
+}
+
+/* Every one must be refused, name the parameter and say what is valid, and not be repeated where it
+ * may be a secret. */
+static void test_refused(void)
+{
+    static const struct {
+        const char *key, *value, *says;
+    } rows[] = {
+        {"ttl", "20d", "(100 .. 604800000)"},
+        {"ttl", "1week", "\"min\", \"h\", and \"d\""},
+        {"ttl", "soon", "invalid value for parameter \"hostflags.ttl\""},
+        {"max_stale", "31d", "(0 .. 2592000)"},
+        {"max_response_size", "65MB", "(1 .. 65536)"},
+        {"max_in_flight", "0", "(1 .. 1024)"},
+        {"enabled", "maybe", "requires a Boolean value"},
+        {"allow_http", "yes", "Available values: off, loopback, any."},
+        {"flags", "a b", "1 to 64 names, separated by commas"},
+        {"defaults", "typo=on", "\"typo\" is not one of the names in flags"},
+        {"overrides", "beta", "has no \"=on\" or \"=off\""},
+        {"protocol", "soap", "expected databricks"},
+        {"endpoint", "flags", "a path that begins with /"},
+        {"service", "ftp://x", "such as https://{host}:8443"},
+        {"allowed_hosts", "a b", "separated by commas"},
+        {"ca_file", "/nowhere/ca.pem", "No such file or directory"},
+        {"client_cert_file", "/nowhere/cert.pem", "No such file or directory"},
+        {"token_file", "dapi0123456789abcdef", "the absolute path of a file"},
+        {"proxy", "http://user:pass-word@proxy:1", "a user or a password"},
+        {"token_env", "TOKEN", "unrecognized configuration parameter"},
+        {"share", "on", "unrecognized configuration parameter"},
+        {"tll", "1h", "unrecognized configuration parameter"},
+    };
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = pg_connect(server, "postgres");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *said =
+            pg_ask(session, "alter system set hostflags.%s = '%s'", rows[i].key, rows[i].value);
+        CHECK_STR_CONTAINS(said, "ERROR");
+        CHECK_STR_CONTAINS(said, rows[i].key);
+        CHECK_STR_CONTAINS(said, rows[i].says);
+        CHECK(strstr(said, "dapi0123") == NULL);
+        CHECK(strstr(said, "pass-word") == NULL);
+    }
+    CHECK_STR_CONTAINS(pg_ask(session, "set hostflags.ttl = '1h'"), "ERROR 55P02");
+    CHECK_STR_CONTAINS(
+        pg_ask(session, "alter database postgres set hostflags.ttl = '1h'"), "ERROR 55P02");
+    CHECK_STR_EQ(pg_ask(session, "show hostflags.ttl"), "15min");
+    CHECK_STR_EQ(pg_ask(session, "show hostflags.max_response_size"), "1MB");
+    PQfinish(session);
+}
+
+static void test_reload(void)
+{
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = session_with_host();
+    CHECK(answers(session, "telemetry", "t"));
+    CHECK(pg_server_configure(server, "hostflags.overrides = 'telemetry=off, beta=on'"));
+    CHECK(answers(session, "telemetry", "f"));
+    CHECK(answers(session, "beta", "t"));
+    CHECK_STR_EQ(
+        pg_ask(session, "select reason from hostflags.explain('%s', 'beta')", host), "override");
+    CHECK(pg_server_configure(server,
+        "hostflags.overrides = ''\nhostflags.enabled = off\n"
+        "hostflags.defaults = 'beta=on'"));
+    CHECK(answers(session, "telemetry", "f"));
+    CHECK(answers(session, "beta", "t"));
+    CHECK_STR_EQ(
+        pg_ask(session, "select reason from hostflags.explain('%s', 'beta')", host), "disabled");
+    CHECK_STR_CONTAINS(pg_ask(session, "select hostflags.refresh('%s')", host), "ERROR 55000");
+    CHECK(pg_server_configure(server, "hostflags.enabled = on\nhostflags.defaults = ''"));
+    CHECK(answers(session, "telemetry", "t"));
+    CHECK(answers(session, "beta", "f"));
+    CHECK_INT_EQ(scene_sessions(session, host), 1);
+    CHECK_INT_EQ(hf_flag_service_count(service), 1);
+    PQfinish(session);
+}
+
+/* Each value is fine, but not both of them. */
+static void test_bad_combination(void)
+{
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = session_with_host();
+    CHECK(pg_server_configure(
+        server, "hostflags.ttl_min = '2h'\nhostflags.overrides = 'telemetry=off'"));
+    CHECK(HF_WAIT_UNTIL(pg_server_count(server,
+                            "hostflags goes on with the settings of before: ttl_min = 2h and "
+                            "ttl_max = 1h: expected ttl_min to be at most ttl_max") == 1,
+        PG_BOUND_MS));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.is_enabled('%s', 'telemetry')", host), "t");
+    CHECK(pg_server_configure(server, "hostflags.ttl_min = '1min'"));
+    CHECK(answers(session, "telemetry", "f"));
+    CHECK(pg_server_configure(server, "hostflags.overrides = ''"));
+    CHECK(answers(session, "telemetry", "t"));
+    PQfinish(session);
+}
+
+/* A restart parameter stays, and all else of the same reload is applied: as PostgreSQL does it. */
+static void test_restart_parameter(void)
+{
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = session_with_host();
+    CHECK(pg_server_configure(
+        server, "hostflags.flags = 'telemetry, gamma'\nhostflags.overrides = 'beta=on'"));
+    CHECK(answers(session, "beta", "t"));
+    CHECK_STR_EQ(pg_ask(session,
+                     "select pending_restart from pg_settings where name = "
+                     "'hostflags.flags'"),
+        "t");
+    CHECK_STR_CONTAINS(
+        pg_ask(session, "select hostflags.is_enabled('%s', 'gamma')", host), "ERROR 42704");
+    CHECK(pg_server_configure(
+        server, "hostflags.flags = 'telemetry, beta'\nhostflags.overrides = ''"));
+    CHECK(answers(session, "beta", "f"));
+    PQfinish(session);
+}
+
+static void test_allowed_hosts(void)
+{
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = session_with_host();
+    CHECK(pg_server_configure(server, "hostflags.allowed_hosts = ''"));
+    CHECK(HF_WAIT_UNTIL(strncmp(pg_ask(session, "select hostflags.acquire('new.example.com')"),
+                            "ERROR 42501", 11) == 0,
+        PG_BOUND_MS));
+    /* Who has a reference keeps it and its values, and its host is not asked. */
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.is_enabled('%s', 'telemetry')", host), "t");
+    CHECK_STR_EQ(
+        pg_ask(session, "select hostflags.is_enabled('new.example.com', 'telemetry')"), "f");
+    CHECK_INT_EQ(hf_flag_service_count(service), 0);
+    CHECK(pg_server_configure(server, "hostflags.allowed_hosts = '*.example.com'"));
+    CHECK(HF_WAIT_UNTIL(
+        strcmp(pg_ask(session, "select hostflags.is_enabled('new.example.com', 'telemetry')"),
+            "t") == 0,
+        PG_BOUND_MS));
+    PQfinish(session);
+}
+
+/* The token comes from a file and is sent; who is no superuser is not even told the file's name. */
+static void test_token(void)
+{
+    char conf[800], *directory = hf_tmpdir_create(), *file;
+    PGconn *session, *user;
+
+    if (!scene_ready() || !CHECK(directory != NULL))
+        return;
+    file = hf_tmpdir_write(directory, "token", "sesame-and-lilies\n");
+    /* Only the servers' user has to read it; that is not us where we are root. */
+    if (!CHECK(chmod(directory, 0755) == 0 && chmod(file, 0644) == 0))
+        return;
+    snprintf(conf, sizeof(conf), "hostflags.token_file = '%s'", file);
+    session = pg_connect(server, "postgres");
+    CHECK(pg_server_configure(server, conf));
+    CHECK(HF_WAIT_UNTIL(
+        strcmp(pg_ask(session, "show hostflags.token_file"), file) == 0, PG_BOUND_MS));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('token.example.com', '20s')"), "t");
+    if (CHECK(hf_flag_service_count(service) >= 1))
+        CHECK_STR_EQ(hf_flag_request_header(
+                         hf_flag_service_request(service, hf_flag_service_count(service) - 1),
+                         "authorization"),
+            "Bearer sesame-and-lilies");
+    pg_ask(session, "create role nobody_special login");
+    user = pg_connect_as(server, "postgres", "nobody_special");
+    CHECK_STR_CONTAINS(pg_ask(user, "show hostflags.token_file"), "ERROR 42501");
+    CHECK_STR_EQ(pg_ask(user, "show hostflags.ttl"), "15min");
+    CHECK_INT_EQ(pg_server_count(server, "sesame"), 0);
+    PQfinish(user);
+    PQfinish(session);
+    CHECK(pg_server_configure(server, "hostflags.token_file = ''"));
+    free(file);
+    hf_tmpdir_remove(directory);
+}
+
+static void test_user_agent(void)
+{
+    const struct hf_flag_request *request;
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = pg_connect(server, "postgres");
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('agent.example.com', '20s')"), "t");
+    request = hf_flag_service_request(service, 0);
+    if (CHECK(request != NULL))
+        CHECK_STR_CONTAINS(hf_flag_request_header(request, "user-agent"), " (postgresql 1");
+    PQfinish(session);
+}
+
+static void test_prefetch_off(void)
+{
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = pg_connect(server, "postgres");
+    CHECK(pg_server_configure(server, "hostflags.prefetch = off"));
+    CHECK(
+        HF_WAIT_UNTIL(strcmp(pg_ask(session, "show hostflags.prefetch"), "off") == 0, PG_BOUND_MS));
+    pg_ask(session, "select hostflags.acquire('asleep.example.com')");
+    CHECK(HF_STAYS(hf_flag_service_count(service) == 0, 300));
+    CHECK_STR_EQ(
+        pg_ask(session, "select hostflags.is_enabled('asleep.example.com', 'telemetry')"), "f");
+    CHECK(hf_flag_service_wait_requests(service, 1, PG_BOUND_MS));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('asleep.example.com', '20s')"), "t");
+    CHECK_INT_EQ(hf_flag_service_count(service), 1);
+    PQfinish(session);
+    CHECK(pg_server_configure(server, "hostflags.prefetch = on"));
+}
+
+/* max_hosts = 3 and max_connections = 4: too much of either is answered the defaults. */
+static void test_full(void)
+{
+    struct pg_server *small;
+    PGconn *one, *two;
+
+    if (!scene_ready())
+        return;
+    small = pg_server_start("small",
+        scene_conf("hostflags.max_hosts = 3\nhostflags.max_connections = 4\n"
+                   "hostflags.defaults = 'beta=on'"));
+    if (!CHECK(small != NULL))
+        return;
+    one = pg_connect(small, "postgres");
+    two = pg_connect(small, "postgres");
+    CHECK_STR_EQ(pg_ask(one, "create extension hostflags"), "CREATE EXTENSION");
+    for (int i = 1; i <= 3; i++)
+        CHECK_STR_EQ(pg_ask(one, "select hostflags.wait_ready('h%d.example.com', '20s')", i), "t");
+    CHECK_STR_CONTAINS(pg_ask(one, "select hostflags.acquire('h4.example.com')"), "ERROR 53400");
+    CHECK_STR_EQ(pg_ask(one, "select hostflags.is_enabled('h4.example.com', 'beta')"), "t");
+    CHECK_STR_EQ(pg_ask(two, "select hostflags.is_enabled('h1.example.com', 'telemetry')"), "t");
+    CHECK_STR_CONTAINS(pg_ask(two, "select hostflags.acquire('h2.example.com')"), "ERROR 53400");
+    CHECK_STR_EQ(
+        pg_ask(two,
+            "select hosts || ' ' || connections || ' ' || (refused_hosts_full > 0) || ' ' || "
+            "(refused_connections_full > 0) from hostflags.stats"),
+        "3 4 true true");
+    CHECK(pg_server_count(small, "gets no flags: the table of hosts is full") == 1);
+    /* The end of a session makes room for another one. */
+    PQfinish(one);
+    CHECK(HF_WAIT_UNTIL(
+        strcmp(pg_ask(two, "select hostflags.wait_ready('h4.example.com', '20s')"), "t") == 0,
+        PG_BOUND_MS));
+    PQfinish(two);
+    pg_server_stop(small);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct hf_test tests[] = {
+        {"bad values are refused as PostgreSQL does it, and secrets not repeated", test_refused},
+        {"a reload changes overrides, defaults and the switch", test_reload},
+        {"a bad combination keeps the settings of before, and is logged", test_bad_combination},
+        {"a parameter that needs a restart waits for it", test_restart_parameter},
+        {"allowed_hosts empty means none", test_allowed_hosts},
+        {"a token comes from a file, and only superusers see which", test_token},
+        {"the server introduces itself", test_user_agent},
+        {"prefetch = off: the first read asks", test_prefetch_off},
+        {"full tables answer the defaults", test_full},
+    };
+    int status;
+
+    scene_open(argc, argv, "");
+    status = hf_suite_run("postgres_settings", tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
+    scene_close();
+    return status;
+}
