@@ -23,8 +23,9 @@
 # ---- the PostgreSQL extension. PGXS has rules of its own for all, install and check: so it is a make of its own
 # (PG=1), in a directory of its own, since its objects are not those of the plugin. ----
 
-PG_DIRS := build/pg/plugin build/pg/hosts/postgres
-PG_MAKE = mkdir -p $(PG_DIRS) && $(MAKE) --no-print-directory -C build/pg -f $(CURDIR)/Makefile PG=1 with_llvm=no
+PG_DIR = build/pg
+PG_MAKE = mkdir -p $(PG_DIR)/plugin $(PG_DIR)/hosts/postgres && \
+	$(MAKE) $(if $(V),,--silent) --no-print-directory -C $(PG_DIR) -f $(CURDIR)/Makefile PG=1 with_llvm=no
 
 PG_CONFIG ?= pg_config
 
@@ -50,7 +51,7 @@ include $(PGXS)
 
 else ifeq ($(origin PG_CONFIG),command line)
 
-.PHONY: all postgres install uninstall clean installcheck
+.PHONY: all postgres install uninstall clean
 all postgres:
 	@$(PG_MAKE) all
 install uninstall clean:
@@ -201,7 +202,7 @@ $(B)/tests/bench/plugin_%.so: tests/bench/plugin_%.c $(B)/plugin/upstream.o
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,--as-needed -o $@ $^
 
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZ_TESTS) $(STRESS_TESTS) $(OOM_TEST) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(SIMULATE) $(BENCH_PROGRAM) $(BENCH_PLUGINS)
+tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(POSTGRES_TESTS) $(FUZZ_TESTS) $(STRESS_TESTS) $(OOM_TEST) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(SIMULATE) $(BENCH_PROGRAM) $(BENCH_PLUGINS)
 
 # ---- installing: PREFIX, DESTDIR and the directories below may be set: make install libdir=... ----
 
@@ -263,12 +264,17 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: deps
 deps:
-	@.ci/deps build test lint
+	@.ci/deps build test lint postgres
 
-.PHONY: postgres
+.PHONY: postgres installcheck
 postgres:
 	@.ci/deps build postgres
 	@$(PG_MAKE) -j$(JOBS) all
+
+installcheck: postgres
+	@.ci/deps build test postgres
+	@$(MAKE) --no-print-directory -j$(JOBS) $(B)/tests/postgres/test_regress
+	@HF_BUILD=$(B) .ci/test $(B)/tests/postgres/test_regress
 
 .PHONY: demo
 demo:
@@ -278,10 +284,11 @@ demo:
 
 .PHONY: test
 test:
-	@.ci/deps build test
+	@.ci/deps build test postgres
 	@$(MAKE) --no-print-directory -j$(JOBS) tests
+	@$(if $(SANITIZE),,$(PG_MAKE) -j$(JOBS) all)
 	@$(if $(SANITIZE),,.ci/readme-example README.md)
-	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZ_TESTS) $(if $(SANITIZE),,tests/install/test_install.sh --valgrind $(VALGRIND_TESTS))
+	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZ_TESTS) $(if $(SANITIZE),,$(POSTGRES_TESTS) tests/install/test_install.sh --valgrind $(VALGRIND_TESTS))
 
 # Those that fork or that measure processes are left out: valgrind follows one process. So are those that
 # wait for long (ETags, Retry-After, what a reload keeps, callers of status): asan sees these as well.
@@ -363,15 +370,16 @@ format:
 
 .PHONY: lint
 lint:
-	@.ci/deps build test lint
+	@.ci/deps build test lint postgres
 	clang-format --dry-run -Werror $(SOURCES)
 	@.ci/layers
 	@for script in $$(grep -l '^#!/usr/bin/env bash' .ci/* tests/install/*); do bash -n $$script || exit 1; done
 	@$(MAKE) --no-print-directory -j$(JOBS) tests $(PRINT_SETTINGS)
 	@$(MAKE) --no-print-directory -j$(JOBS) tests CC=clang B=build/clang
+	@$(MAKE) --no-print-directory postgres PG_DIR=build/pg-strict COPT='-Wextra -Wno-unused-parameter -Werror'
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 	  --suppressions-list=.ci/cppcheck.supp --error-exitcode=1 -I. -D_GNU_SOURCE \
-	  -DHF_NAME='"$(NAME)"' -DHF_VERSION='"$(VERSION)"' -DLIBCURL_VERSION_NUM=0x075800 --library=.ci/cppcheck.cfg -j$(JOBS) plugin hosts
+	  -DHF_NAME='"$(NAME)"' -DHF_VERSION='"$(VERSION)"' -DLIBCURL_VERSION_NUM=0x075800 -DPG_VERSION_NUM=150000 --library=.ci/cppcheck.cfg -j$(JOBS) plugin hosts
 	@$(MAKE) --no-print-directory check-docs
 	mandoc -T lint -W warning $(MAN_PAGES)
 	@echo "lint: ok"

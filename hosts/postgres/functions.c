@@ -10,6 +10,7 @@
 #include "hosts/postgres/shared.h"
 #include "plugin/clock.h"
 #include "plugin/describe.h"
+#include "plugin/discreet.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -143,13 +144,22 @@ static int sqlstate_of(enum hf_refusal reason)
     return ERRCODE_INTERNAL_ERROR;
 }
 
+/* A host's name for a message: in quotes, and without a password that may have been put there. */
+static const char *shown(const text *host)
+{
+    char *out = palloc(HF_VISIBLE_MAX);
+
+    hf_format_discreet(text_to_cstring(host), out);
+    return out;
+}
+
 static hf_handle must_refer(const text *host)
 {
     struct hf_pg_reference reference = *hf_pg_session_refer(host);
 
     if (reference.handle == 0)
         ereport(ERROR, errcode(sqlstate_of(reference.reason)),
-            errmsg("host \"%s\" gets no reference: %s", text_to_cstring(host), reference.detail));
+            errmsg("host %s gets no reference: %s", shown(host), reference.detail));
     return reference.handle;
 }
 
@@ -218,7 +228,7 @@ PGDLLEXPORT Datum hf_sql_refresh(PG_FUNCTION_ARGS)
     hf_pg_require();
     if (!hf_pg_session_key(host, &key, &detail))
         ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-            errmsg("host \"%s\" is refused: %s", text_to_cstring(host), detail));
+            errmsg("host %s is refused: %s", shown(host), detail));
     rules = hf_registry_rules(hf_pg_registry());
     if (!hf_rules_ask(&rules))
         ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -236,6 +246,6 @@ PGDLLEXPORT Datum hf_sql_refresh(PG_FUNCTION_ARGS)
         break;
     }
     ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-        errmsg("no session refers to host \"%s\"", text_to_cstring(host)),
+        errmsg("no session refers to host %s", shown(host)),
         errhint("A session does after hostflags.acquire or hostflags.is_enabled."));
 }

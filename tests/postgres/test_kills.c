@@ -72,7 +72,7 @@ static void test_kill_worker(void)
     kill_and_check(true);
 }
 
-/* The reload must survive a crash as well: what the postmaster opens is by the parameters of now. */
+/* The reload must survive a crash as well: the postmaster opens by the parameters of now. */
 static void test_crash_after_reload(void)
 {
     PGconn *session;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * test_settings.c: parameters: what is refused and how, what a reload changes, what nobody is shown,
- * and tables that are full.
+ * test_settings.c: parameters: what is refused and how, what a reload changes, what nobody is
+ * shown, and tables that are full.
  */
 #include "tests/postgres/scene.h"
 #include "tests/support/tmpdir.h"

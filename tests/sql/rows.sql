@@ -1,0 +1,30 @@
+-- The row-level use of README: telemetry is written only where the row's host has the flag on.
+CREATE EXTENSION hostflags;
+CREATE TABLE queries (host text, statement text, duration interval);
+CREATE TABLE telemetry (host text, duration interval);
+
+CREATE FUNCTION write_telemetry() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO telemetry VALUES (new.host, new.duration);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER telemetry AFTER INSERT ON queries FOR EACH ROW
+  WHEN (hostflags.is_enabled(new.host, 'telemetry')) EXECUTE FUNCTION write_telemetry();
+
+SELECT hostflags.wait_ready(host, '20s') FROM unnest(ARRAY['a.example.com', 'b.example.com']) AS host;
+INSERT INTO queries
+  SELECT host, 'select ' || i, i * interval '1ms'
+  FROM unnest(ARRAY['a.example.com', 'b.example.com', 'elsewhere.invalid', 'no host at all', NULL]) AS host,
+       generate_series(1, 1000) AS i;
+SELECT host, count(*), sum(duration) FROM telemetry GROUP BY host ORDER BY host;
+
+-- the same as a view
+CREATE VIEW observed AS SELECT * FROM queries WHERE hostflags.is_enabled(host, 'telemetry');
+SELECT host, count(*) FROM observed GROUP BY host ORDER BY host;
+
+-- one request per host, however many rows
+SELECT host, sessions, requests FROM hostflags.hosts WHERE sessions > 0 ORDER BY host;
+DROP VIEW observed;
+DROP TABLE queries, telemetry;
+DROP FUNCTION write_telemetry;
+DROP EXTENSION hostflags;
