@@ -14,6 +14,7 @@
 #   make test-oom   each allocation of a whole life fails in turn, in a few minutes
 #   make postgres   the PostgreSQL extension, in build/pg; make installcheck: its regress tests, in a server of their own;
 #                   make PG_CONFIG=... [install]: the extension alone, with PGXS, for that PostgreSQL
+#   make dist       build/hostflags-VERSION.zip, for PGXN
 #   make test-stress  1,000 random kills of processes that share a cache, and a minute of all calls by many threads,
 #                   in a few minutes (HF_STRESS_KILLS, HF_STRESS_SECONDS, HF_SEED)
 #
@@ -360,6 +361,13 @@ coverage:
 	@gcovr --root . --filter plugin/ --gcov-ignore-parse-errors --txt build/coverage/lines.txt \
 	  --html-details build/coverage/index.html --fail-under-line 95 build/coverage/plugin 2>build/coverage/gcovr.log; \
 	  status=$$?; cat build/coverage/lines.txt; [ $$status -eq 0 ] || tail -n 5 build/coverage/gcovr.log; exit $$status
+
+# What is committed, as PGXN wants it.
+.PHONY: dist
+dist:
+	@mkdir -p build
+	@git archive --format=zip --prefix=$(NAME)-$(VERSION)/ -o build/$(NAME)-$(VERSION).zip HEAD
+	@echo "build/$(NAME)-$(VERSION).zip"
 
 SOURCES = $(shell git ls-files '*.c' '*.h')
 

@@ -36,7 +36,7 @@ static inline void scene_open(int argc, char **argv, const char *more)
     if (argc > 1 && strcmp(argv[1], "--list") == 0)
         return;
     service = hf_flag_service_start(NULL);
-    missing = service ? pg_stage_open() : "there is no flag service";
+    missing = service ? pg_stage_open(NULL) : "there is no flag service";
     if (!missing) {
         hf_flag_service_set_flag(service, "telemetry", true);
         server = pg_server_start("main", scene_conf(more));

@@ -117,11 +117,11 @@ bool pg_run(const char *const *words)
 
 /* ---- the stage ---- */
 
-const char *pg_stage_open(void)
+const char *pg_stage_open(const char *source)
 {
     const struct passwd *user = server_user();
-    const char *argv[] = {".ci/postgres-stage", NULL, NULL};
-    char *output = NULL;
+    char script[512], *output = NULL;
+    const char *argv[] = {script, NULL, NULL};
 
     if (*pg_config("bindir") == '\0')
         return "PostgreSQL is not installed (pg_config)";
@@ -129,6 +129,7 @@ const char *pg_stage_open(void)
     if (!mkdtemp(stage.directory) || chmod(stage.directory, 0755) != 0 ||
         (user && chown(stage.directory, user->pw_uid, user->pw_gid) != 0))
         return "there is no temporary directory";
+    snprintf(script, sizeof(script), "%s/.ci/postgres-stage", source ? source : ".");
     argv[1] = pg_path("stage");
     if (hf_process_run(argv, 120000, &output) != 0) {
         fprintf(stderr, "%s\n", output ? output : "");

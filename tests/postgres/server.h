@@ -20,8 +20,9 @@
 
 enum { PG_BOUND_MS = 30000 };
 
-/* Before all else. NULL, or why there can be no server; more about it is on stderr. */
-const char *pg_stage_open(void);
+/* Before all else. source: the directory of the extension's sources; NULL: this one. NULL, or why
+ * there can be no server. That the extension cannot be installed ends the program. */
+const char *pg_stage_open(const char *source);
 
 /* After the last server was stopped. */
 void pg_stage_close(void);
