@@ -14,6 +14,7 @@
 #   make test-oom   each allocation of a whole life fails in turn, in a few minutes
 #   make postgres   the PostgreSQL extension, in build/pg; make installcheck: its regress tests, in a server of their own;
 #                   make PG_CONFIG=... [install]: the extension alone, with PGXS, for that PostgreSQL
+#   make bench-postgres  what a call costs a transaction; make demo-postgres: flags flipped, and seen from psql
 #   make dist       build/hostflags-VERSION.zip, for PGXN
 #   make test-stress  1,000 random kills of processes that share a cache, and a minute of all calls by many threads,
 #                   in a few minutes (HF_STRESS_KILLS, HF_STRESS_SECONDS, HF_SEED)
@@ -164,9 +165,16 @@ $(SIMULATE) $(B)/tests/simulate/test_simulate: $(SIMULATE_OBJS)
 
 # Tests with real servers that have the extension; they install it themselves.
 POSTGRES_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/postgres/test_*.c))
-POSTGRES_SUPPORT := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/postgres/test_*.c),$(wildcard tests/postgres/*.c)))
+POSTGRES_SUPPORT := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/postgres/test_*.c tests/postgres/run_*.c),$(wildcard tests/postgres/*.c)))
 $(POSTGRES_TESTS) $(POSTGRES_SUPPORT): CFLAGS += -isystem $(shell $(PG_CONFIG) --includedir 2>/dev/null)
 $(POSTGRES_TESTS): $(B)/%: $(B)/%.o $(POSTGRES_SUPPORT) $(B)/tests/support/libsupport.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -lpq
+
+# What they do by themselves: a load, and a demonstration.
+POSTGRES_PROGRAMS := $(patsubst %.c,$(B)/%,$(wildcard tests/postgres/run_*.c))
+$(POSTGRES_PROGRAMS): CFLAGS += -isystem $(shell $(PG_CONFIG) --includedir 2>/dev/null)
+$(POSTGRES_PROGRAMS): $(B)/%: $(B)/%.o $(POSTGRES_SUPPORT) $(B)/tests/support/libsupport.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS) -lpq
 
@@ -203,7 +211,7 @@ $(B)/tests/bench/plugin_%.so: tests/bench/plugin_%.c $(B)/plugin/upstream.o
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,--as-needed -o $@ $^
 
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(POSTGRES_TESTS) $(FUZZ_TESTS) $(STRESS_TESTS) $(OOM_TEST) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(SIMULATE) $(BENCH_PROGRAM) $(BENCH_PLUGINS)
+tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(POSTGRES_TESTS) $(FUZZ_TESTS) $(STRESS_TESTS) $(OOM_TEST) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(SIMULATE) $(BENCH_PROGRAM) $(BENCH_PLUGINS) $(POSTGRES_PROGRAMS)
 
 # ---- installing: PREFIX, DESTDIR and the directories below may be set: make install libdir=... ----
 
@@ -283,6 +291,13 @@ demo:
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(DEMO)
 	@HF_BUILD=$(B) $(DEMO)
 
+.PHONY: demo-postgres
+demo-postgres:
+	@.ci/deps build demo postgres
+	@$(PG_MAKE) -j$(JOBS) all
+	@$(MAKE) --no-print-directory -j$(JOBS) $(B)/tests/postgres/run_demo
+	@HF_BUILD=$(B) $(B)/tests/postgres/run_demo
+
 .PHONY: test
 test:
 	@.ci/deps build test postgres
@@ -316,6 +331,13 @@ bench:
 	@.ci/deps build test
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCH_PROGRAM) $(BENCH_PLUGINS)
 	@HF_BUILD=$(B) $(BENCH_PROGRAM) $(BENCH)
+
+.PHONY: bench-postgres
+bench-postgres:
+	@.ci/deps build test postgres
+	@$(PG_MAKE) -j$(JOBS) all
+	@$(MAKE) --no-print-directory -j$(JOBS) $(B)/tests/postgres/run_load
+	@HF_BUILD=$(B) $(B)/tests/postgres/run_load
 
 # The picture is drawn also when a target was missed. README's tables are compared with what came out, unless
 # it is another day (HF_SEED). simulate-docs puts both where README shows them.

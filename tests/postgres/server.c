@@ -259,6 +259,11 @@ void pg_server_stop(struct pg_server *server)
     free(server);
 }
 
+pid_t pg_server_pid(const struct pg_server *server)
+{
+    return hf_process_pid(server->process);
+}
+
 const char *pg_server_host(const struct pg_server *server)
 {
     return server->directory;

@@ -61,6 +61,9 @@ size_t pg_server_count(struct pg_server *server, const char *text);
 /* Its end, and that of its data. NULL is fine. */
 void pg_server_stop(struct pg_server *server);
 
+/* Of the postmaster. */
+pid_t pg_server_pid(const struct pg_server *server);
+
 /* The directory of its socket. */
 const char *pg_server_host(const struct pg_server *server);
 
