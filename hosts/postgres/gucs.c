@@ -3,6 +3,9 @@
 
 #include "plugin/settings_table.h"
 
+#include "access/parallel.h"
+#include "common/hashfn.h"
+
 #include <limits.h>
 
 #define PREFIX "hostflags."
@@ -32,18 +35,12 @@ static union {
     char *text;
 } values[HF_SETTINGS_COUNT];
 
-static bool changed;
+/* PostgreSQL assigns every parameter anew at every reload, mostly what it was. */
+static bool assigned; /* since the last look */
+static uint64_t seen; /* a mark of the values then; 0: look anyhow */
 
 static const struct config_enum_entry allow_http_words[] = {{"off", HF_HTTP_OFF, false},
     {"loopback", HF_HTTP_LOOPBACK, false}, {"any", HF_HTTP_ANY, false}, {NULL, 0, false}};
-
-bool hf_pg_gucs_changed(void)
-{
-    bool result = changed;
-
-    changed = false;
-    return result;
-}
 
 /* ---- units ---- */
 
@@ -117,6 +114,34 @@ static const char *write_value(size_t number, char *buf, size_t size)
     return values[number].text;
 }
 
+static uint64_t mark_of_values(void)
+{
+    uint64_t mark = 1;
+    char buf[64];
+
+    for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
+        const char *value =
+            is_left_out(&hf_settings_table[i]) ? "" : write_value(i, buf, sizeof(buf));
+        mark = hash_bytes_extended(
+            (const unsigned char *)value, (int)strlen(value) + 1, mark); /* with the NUL */
+    }
+    return mark;
+}
+
+bool hf_pg_gucs_changed(void)
+{
+    uint64_t mark;
+    bool result;
+
+    if (likely(!assigned))
+        return false;
+    assigned = false;
+    mark = mark_of_values();
+    result = mark != seen;
+    seen = mark;
+    return result;
+}
+
 /* A list without patterns: nobody fits. */
 static bool allow_nobody_unless_named(struct hf_settings *settings)
 {
@@ -144,6 +169,7 @@ struct hf_settings *hf_pg_gucs_read(char *error, size_t error_size)
         hf_settings_finish(settings, error, error_size) == 0)
         return settings;
     hf_settings_destroy(settings);
+    seen = 0; /* what is wrong may be put right without a change: a file, say */
     return NULL;
 }
 
@@ -194,6 +220,8 @@ static bool check_text(const char *key, const char *value)
     const struct hf_setting_row *row = &hf_settings_table[number_of(key)];
     char error[ERROR_MAX];
 
+    if (InitializingParallelWorker) /* its leader has the value: a missing file is no reason to fail */
+        return true;
     if (has_password(row, value)) {
         GUC_check_errmsg("invalid value for parameter \"%s%s\", which is not shown", PREFIX, key);
         GUC_check_errdetail("It names a user or a password, which this parameter must not hold.");
@@ -230,21 +258,21 @@ static void assign_text(const char *value, void *extra)
 {
     (void)value;
     (void)extra;
-    changed = true;
+    assigned = true;
 }
 
 static void assign_number(int value, void *extra)
 {
     (void)value;
     (void)extra;
-    changed = true;
+    assigned = true;
 }
 
 static void assign_switch(bool value, void *extra)
 {
     (void)value;
     (void)extra;
-    changed = true;
+    assigned = true;
 }
 
 static const char *help_of(const struct hf_setting_row *row)

@@ -25,7 +25,7 @@ void hf_pg_gucs_define(void);
  * is refused, or there is no memory; error says why. */
 struct hf_settings *hf_pg_gucs_read(char *error, size_t error_size);
 
-/* Whether any was set since the last call. */
+/* Whether any has another value than at the last call. */
 bool hf_pg_gucs_changed(void);
 
 #endif

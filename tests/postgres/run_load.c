@@ -3,8 +3,8 @@
  * run_load.c: what is_enabled costs a transaction. pgbench with 8 clients runs its standard
  * transaction (as TPC-B: three updates, a read, an insert), whose read also asks for the flag of
  * one of 20 hosts; and the same with a constant in place of the call. They take turns: a pair is
- * four turns of each. What counts is the CPU time of the server's sessions, which the postmaster has
- * from the kernel when they have ended; what else the machine does falls on both of a pair.
+ * two turns of each. What counts is the CPU time of the server's sessions, which the postmaster
+ * has from the kernel when they have ended; what else the machine does falls on both of a pair.
  *
  * For information the same with the read alone, the lightest transaction there is: what is seen
  * there is PostgreSQL looking up a function by its name. The call itself takes some 30 ns.
@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PAIRS = 7, TURNS = 4, CLIENTS = 8, HOSTS = 20 };
+enum { PAIRS = 7, TURNS = 2, CLIENTS = 8, HOSTS = 20 };
 
 /* Checkpointer, background writer, WAL writer, launcher of logical replication, and ours. */
 enum { FOR_GOOD = 5 };
@@ -47,8 +47,8 @@ struct workload {
 };
 
 static const struct workload standard = {
-    "standard transaction", "500", {STANDARD(CONSTANT), STANDARD(CALL)}};
-static const struct workload lightest = {"one read", "2000", {LIGHTEST(CONSTANT), LIGHTEST(CALL)}};
+    "standard transaction", "2000", {STANDARD(CONSTANT), STANDARD(CALL)}};
+static const struct workload lightest = {"one read", "8000", {LIGHTEST(CONSTANT), LIGHTEST(CALL)}};
 
 static void give_up(const char *what)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * test_dist.c: the archive for PGXN. It is unpacked elsewhere, built with PGXS alone, installed, and
- * the extension is made in a fresh server.
+ * test_dist.c: the archive for PGXN. It is unpacked elsewhere, built with PGXS alone, installed,
+ * and the extension is made in a fresh server.
  */
 #include "tests/postgres/scene.h"
 

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char *const host = "set.example.com";
 
@@ -94,10 +95,12 @@ static void test_reload(void)
     CHECK(pg_server_configure(server,
         "hostflags.overrides = ''\nhostflags.enabled = off\n"
         "hostflags.defaults = 'beta=on'"));
+    CHECK(HF_WAIT_UNTIL(
+        strcmp(pg_ask(session, "select reason from hostflags.explain('%s', 'beta')", host),
+            "disabled") == 0,
+        PG_BOUND_MS));
     CHECK(answers(session, "telemetry", "f"));
     CHECK(answers(session, "beta", "t"));
-    CHECK_STR_EQ(
-        pg_ask(session, "select reason from hostflags.explain('%s', 'beta')", host), "disabled");
     CHECK_STR_CONTAINS(pg_ask(session, "select hostflags.refresh('%s')", host), "ERROR 55000");
     CHECK(pg_server_configure(server, "hostflags.enabled = on\nhostflags.defaults = ''"));
     CHECK(answers(session, "telemetry", "t"));
@@ -284,6 +287,86 @@ static void test_full(void)
     pg_server_stop(small);
 }
 
+/* Nothing of ours has changed: what is in flight stays so. */
+static void test_other_reload(void)
+{
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = pg_connect(server, "postgres");
+    hf_flag_service_set_delay(service, 1500);
+    pg_ask(session, "select hostflags.acquire('calm.example.com')");
+    CHECK(hf_flag_service_wait_requests(service, 1, PG_BOUND_MS));
+    CHECK(pg_server_configure(server, "work_mem = '5MB'"));
+    CHECK(HF_WAIT_UNTIL(strcmp(pg_ask(session, "show work_mem"), "5MB") == 0, PG_BOUND_MS));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('calm.example.com', '20s')"), "t");
+    CHECK_INT_EQ(hf_flag_service_count(service), 1);
+    PQfinish(session);
+}
+
+/* Parallel workers are given all parameters, and must not fail for a file that is gone by then. */
+static void test_parallel_workers(void)
+{
+    char conf[800], *directory = hf_tmpdir_create(), *file;
+    PGconn *session;
+
+    if (!scene_ready() || !CHECK(directory != NULL))
+        return;
+    file = hf_tmpdir_write(directory, "ca.pem", "no certificate is needed for this\n");
+    if (!CHECK(chmod(directory, 0755) == 0 && chmod(file, 0644) == 0))
+        return;
+    snprintf(conf, sizeof(conf), "hostflags.ca_file = '%s'", file);
+    session = pg_connect(server, "postgres");
+    CHECK(pg_server_configure(server, conf));
+    CHECK(HF_WAIT_UNTIL(strcmp(pg_ask(session, "show hostflags.ca_file"), file) == 0, PG_BOUND_MS));
+    CHECK_INT_EQ(unlink(file), 0);
+    pg_ask(session, "create table numbers as select generate_series(1, 100000) as i");
+    pg_ask(session,
+        "set parallel_setup_cost = 0; set parallel_tuple_cost = 0; "
+        "set min_parallel_table_scan_size = 0; set max_parallel_workers_per_gather = 2");
+    CHECK_STR_CONTAINS(pg_ask(session, "explain (costs off, analyze) select sum(i) from numbers"),
+        "Finalize Aggregate");
+    CHECK_STR_EQ(pg_ask(session, "select sum(i) from numbers"), "5000050000");
+    /* is_enabled is for the leader alone. */
+    CHECK_STR_EQ(pg_ask(session,
+                     "select count(*) filter (where hostflags.is_enabled("
+                     "'set.example.com', 'telemetry')) >= 0 from numbers"),
+        "t");
+    CHECK(pg_number(session, "select connections from hostflags.stats") == 1);
+    PQfinish(session);
+    CHECK(pg_server_configure(server, "hostflags.ca_file = ''"));
+    free(file);
+    hf_tmpdir_remove(directory);
+}
+
+/* One bad value: as PostgreSQL does it, the default counts. A bad combination: no start. */
+static void test_bad_start(void)
+{
+    struct pg_server *bad;
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    bad = pg_server_start("bad",
+        scene_conf("hostflags.ttl = soon\nhostflags.endpoint = 'x'\n"
+                   "hostflags.tll = '1h'"));
+    if (!CHECK(bad != NULL))
+        return;
+    CHECK(pg_server_count(bad, "invalid value for parameter \"hostflags.ttl\": \"soon\"") == 1);
+    CHECK(pg_server_count(bad, "invalid value for parameter \"hostflags.endpoint\": \"x\"") == 1);
+    CHECK(pg_server_count(bad, "invalid configuration parameter name \"hostflags.tll\"") == 1);
+    session = pg_connect(bad, "postgres");
+    CHECK_STR_EQ(pg_ask(session, "show hostflags.ttl"), "15min");
+    PQfinish(session);
+    CHECK(pg_server_configure(bad, "hostflags.ttl_min = '2h'"));
+    CHECK(!pg_server_restart(bad));
+    CHECK(pg_server_count(bad,
+              "hostflags cannot start with its settings: ttl_min = 2h and "
+              "ttl_max = 1h") == 1);
+    pg_server_stop(bad);
+}
+
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
@@ -292,6 +375,10 @@ int main(int argc, char **argv)
         {"a bad combination keeps the settings of before, and is logged", test_bad_combination},
         {"a parameter that needs a restart waits for it", test_restart_parameter},
         {"allowed_hosts empty means none", test_allowed_hosts},
+        {"a reload of something else gives up no request", test_other_reload},
+        {"parallel workers start whatever has become of a file", test_parallel_workers},
+        {"a bad value at the start counts as the default, a bad combination is no start",
+            test_bad_start},
         {"a token comes from a file, and only superusers see which", test_token},
         {"the server introduces itself", test_user_agent},
         {"prefetch = off: the first read asks", test_prefetch_off},
