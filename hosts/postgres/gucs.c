@@ -220,7 +220,7 @@ static bool check_text(const char *key, const char *value)
     const struct hf_setting_row *row = &hf_settings_table[number_of(key)];
     char error[ERROR_MAX];
 
-    if (InitializingParallelWorker) /* its leader has the value: a missing file is no reason to fail */
+    if (InitializingParallelWorker) /* its leader has it: a file that is gone by now is no error */
         return true;
     if (has_password(row, value)) {
         GUC_check_errmsg("invalid value for parameter \"%s%s\", which is not shown", PREFIX, key);
