@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * run_load.c: what is_enabled costs a transaction. pgbench with 8 clients runs its standard
- * transaction (as TPC-B: three updates, a read, an insert), whose read also asks for the flag of
- * one of 20 hosts; and the same with a constant in place of the call. They take turns: a pair is
- * two turns of each. What counts is the CPU time of the server's sessions, which the postmaster
- * has from the kernel when they have ended; what else the machine does falls on both of a pair.
+ * run_load.c: what is_enabled costs a transaction. pgbench with 8 clients runs its transaction
+ * "simple-update" (an update, a read, an insert), whose read also asks for the flag of one of 20
+ * hosts; and the same with a constant in place of the call. They take turns: a pair is four turns
+ * of each. What counts is the CPU time of the server's sessions, which the postmaster has from the
+ * kernel when they have ended; what else the machine does falls on both of a pair.
  *
- * For information the same with the read alone, the lightest transaction there is: what is seen
- * there is PostgreSQL looking up a function by its name. The call itself takes some 30 ns.
+ * For information the same with the read alone, the lightest transaction there is. What is seen
+ * there is PostgreSQL reading a longer statement and looking up a function by its name, which costs
+ * as much for a function of its own; the call itself takes some 30 ns.
  */
 #include "tests/postgres/server.h"
 #include "tests/support/flag_service.h"
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PAIRS = 7, TURNS = 2, CLIENTS = 8, HOSTS = 20 };
+enum { PAIRS = 7, TURNS = 4, CLIENTS = 8, HOSTS = 20 };
 
 /* Checkpointer, background writer, WAL writer, launcher of logical replication, and ours. */
 enum { FOR_GOOD = 5 };
@@ -31,13 +32,11 @@ static const double most = 1.05;
 #define CALL "hostflags.is_enabled('h:host.example.com', 'telemetry')"
 #define READ(column) "SELECT abalance, " column " FROM pgbench_accounts WHERE aid = :aid;\n"
 #define LIGHTEST(column) "\\set aid random(1, 1000000)\n\\set host random(1, 20)\n" READ(column)
-#define STANDARD(column) \
+#define UPDATE(column) \
     "\\set aid random(1, 1000000)\n\\set bid random(1, 10)\n\\set tid random(1, 100)\n" \
     "\\set delta random(-5000, 5000)\n\\set host random(1, 20)\nBEGIN;\n" \
     "UPDATE pgbench_accounts SET abalance = abalance + :delta WHERE aid = :aid;\n" READ( \
-        column) "UPDATE pgbench_tellers SET tbalance = tbalance + :delta WHERE tid = :tid;\n" \
-                "UPDATE pgbench_branches SET bbalance = bbalance + :delta WHERE bid = :bid;\n" \
-                "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:tid, :bid, " \
+        column) "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:tid, :bid, " \
                 ":aid, :delta, " \
                 "CURRENT_TIMESTAMP);\nEND;\n"
 
@@ -46,9 +45,8 @@ struct workload {
     const char *scripts[2]; /* constant, call */
 };
 
-static const struct workload standard = {
-    "standard transaction", "2000", {STANDARD(CONSTANT), STANDARD(CALL)}};
-static const struct workload lightest = {"one read", "8000", {LIGHTEST(CONSTANT), LIGHTEST(CALL)}};
+static const struct workload update = {"simple-update", "1000", {UPDATE(CONSTANT), UPDATE(CALL)}};
+static const struct workload lightest = {"one read", "2000", {LIGHTEST(CONSTANT), LIGHTEST(CALL)}};
 
 static void give_up(const char *what)
 {
@@ -201,10 +199,10 @@ int main(void)
         give_up(problem);
     hf_flag_service_set_flag(service, "telemetry", true);
     server = open_server(service);
-    ratio = measure(server, &standard);
+    ratio = measure(server, &update);
     light_ratio = measure(server, &lightest);
     requests = hf_flag_service_count(service);
-    printf("\nmedian, standard transaction: %.3f, target at most %.2f: %s\n", ratio, most,
+    printf("\nmedian, simple-update: %.3f, target at most %.2f: %s\n", ratio, most,
         ratio <= most ? "ok" : "MISSED");
     printf("median, one read: %.3f\n", light_ratio);
     printf("requests: %zu of %d hosts and %d sessions: %s\n", requests, HOSTS,
