@@ -322,7 +322,8 @@ static void write_result(const PGresult *result, char *out, size_t size)
     }
 }
 
-static const char *ask(PGconn *session, const char *statement, va_list args)
+__attribute__((format(printf, 2, 0))) static const char *ask(
+    PGconn *session, const char *statement, va_list args)
 {
     static char answers[16][2048];
     static unsigned next;
