@@ -211,8 +211,14 @@ static void test_refresh(void)
     CHECK(HF_WAIT_UNTIL(
         strcmp(pg_ask(session, "select hostflags.refresh('again.example.com')"), "t") == 0,
         PG_BOUND_MS)); /* not within a second of the first request */
-    CHECK(hf_flag_service_wait_requests(service, 2, PG_BOUND_MS));
+    /* Sent, and answered. */
+    CHECK(HF_WAIT_UNTIL(pg_number(session,
+                            "select count(*) from hostflags.hosts, hostflags.stats where "
+                            "hosts.host = 'again.example.com' and hosts.requests = 2 and "
+                            "stats.in_flight = 0") == 1,
+        PG_BOUND_MS));
     CHECK_STR_EQ(pg_ask(session, "select hostflags.refresh('again.example.com')"), "f");
+    CHECK_INT_EQ(hf_flag_service_count(service), 2);
     PQfinish(session);
 }
 

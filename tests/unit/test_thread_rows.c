@@ -160,6 +160,26 @@ static void test_two_at_once(void)
     fixture_close(&f);
 }
 
+/* Processes that were forked alike have the same number of threads, so their seats tell them apart:
+ * here two threads that their seats make the same one. */
+static void test_seat(void)
+{
+    struct fixture f;
+    FIXTURE_OPEN(&f, "linger", "10s");
+
+    connect_and_answer(&f, "one.example", 1, 1000);
+    hf_handle one = acquire_elsewhere(&f, 1000).handle;
+    f.registry.seat = UINT32_MAX; /* one less */
+    hf_handle two = acquire_elsewhere(&f, 1000).handle;
+    CHECK_INT_EQ((uint32_t)two, (uint32_t)one + 1);
+    CHECK_INT_EQ(two >> 32 & (HF_STRIPES - 1), one >> 32 & (HF_STRIPES - 1));
+    f.registry.seat = 0;
+    hf_handle three = acquire_elsewhere(&f, 1000).handle;
+    CHECK((uint32_t)three - (uint32_t)one > 1000);
+    CHECK((three >> 32 & (HF_STRIPES - 1)) != (one >> 32 & (HF_STRIPES - 1)));
+    fixture_close(&f);
+}
+
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
@@ -170,6 +190,7 @@ int main(int argc, char **argv)
         {"C04 with linger = 0 the last release of all threads removes the entry",
             test_last_release_counts},
         {"C04 two connections at once do not revive a host whose time is over", test_two_at_once},
+        {"a seat decides where a process begins to count and to look", test_seat},
     };
 
     return hf_suite_run("thread rows", tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
