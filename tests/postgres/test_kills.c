@@ -72,7 +72,7 @@ static void test_kill_worker(void)
     kill_and_check(true);
 }
 
-/* The reload must survive a crash as well: the postmaster opens by the parameters of now. */
+/* What opens the cache anew knows the parameters of now, not only those of the start. */
 static void test_crash_after_reload(void)
 {
     PGconn *session;

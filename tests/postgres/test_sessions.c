@@ -58,6 +58,7 @@ static void test_never_waits(void)
     CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('slow.example.com', '50ms')"), "f");
     CHECK(hf_wait_now_ms() - began < hf_wait_slow_ms(2000));
     CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('slow.example.com', '20s')"), "t");
+    CHECK(hf_wait_now_ms() - began < hf_wait_slow_ms(12000)); /* woken by the answer */
     CHECK_STR_EQ(
         pg_ask(session, "select hostflags.is_enabled('slow.example.com', 'telemetry')"), "t");
     CHECK_INT_EQ(hf_flag_service_count(service), 1);
