@@ -4,6 +4,7 @@
  * shown, and tables that are full.
  */
 #include "tests/postgres/scene.h"
+#include "tests/support/certs.h"
 #include "tests/support/tmpdir.h"
 
 #include <stdlib.h>
@@ -340,6 +341,52 @@ static void test_parallel_workers(void)
     hf_tmpdir_remove(directory);
 }
 
+/* By a name (libcurl looks it up in a thread), over TLS, with an authority of our own; and with none
+ * that it trusts. */
+static void test_tls(void)
+{
+    struct hf_certs *certs = hf_certs_create();
+    struct hf_flag_service *secure;
+    char conf[800], directory[400];
+    PGconn *session;
+
+    if (!scene_ready() || !CHECK(certs != NULL))
+        return;
+    secure = hf_flag_service_start(
+        &(struct hf_flag_service_options){.cert_file = hf_certs_cert_file(certs, HF_CERT_GOOD),
+            .key_file = hf_certs_key_file(certs)});
+    hf_flag_service_set_flag(secure, "telemetry", true);
+    snprintf(directory, sizeof(directory), "%.*s",
+        (int)(strrchr(hf_certs_ca_file(certs), '/') - hf_certs_ca_file(certs)),
+        hf_certs_ca_file(certs));
+    CHECK(chmod(directory, 0755) == 0 && chmod(hf_certs_ca_file(certs), 0644) == 0);
+    session = pg_connect(server, "postgres");
+    snprintf(conf, sizeof(conf),
+        "hostflags.ca_file = '%s'\nhostflags.service = 'https://localhost:%u'",
+        hf_certs_ca_file(certs), hf_flag_service_port(secure));
+    CHECK(pg_server_configure(server, conf));
+    CHECK(HF_WAIT_UNTIL(strcmp(pg_ask(session, "show hostflags.ca_file"), "") != 0, PG_BOUND_MS));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('tls.example.com', '20s')"), "t");
+    CHECK_STR_EQ(
+        pg_ask(session, "select hostflags.is_enabled('tls.example.com', 'telemetry')"), "t");
+    CHECK_INT_EQ(hf_flag_service_count(secure), 1);
+    CHECK(pg_server_configure(server, "hostflags.ca_file = ''"));
+    CHECK(HF_WAIT_UNTIL(strcmp(pg_ask(session, "show hostflags.ca_file"), "") == 0, PG_BOUND_MS));
+    CHECK_STR_EQ(
+        pg_ask(session, "select hostflags.wait_ready('mistrust.example.com', '50ms')"), "f");
+    CHECK(HF_WAIT_UNTIL(strncmp(pg_ask(session,
+                                    "select last_error from "
+                                    "hostflags.explain('mistrust.example.com', 'beta')"),
+                            "tls: ", 5) == 0,
+        PG_BOUND_MS));
+    CHECK_INT_EQ(hf_flag_service_count(secure), 1);
+    PQfinish(session);
+    snprintf(conf, sizeof(conf), "hostflags.service = '%s'", hf_flag_service_url(service));
+    CHECK(pg_server_configure(server, conf));
+    hf_flag_service_stop(secure);
+    hf_certs_destroy(certs);
+}
+
 /* One bad value: as PostgreSQL does it, the default counts. A bad combination: no start. */
 static void test_bad_start(void)
 {
@@ -379,6 +426,7 @@ int main(int argc, char **argv)
         {"parallel workers start whatever has become of a file", test_parallel_workers},
         {"a bad value at the start counts as the default, a bad combination is no start",
             test_bad_start},
+        {"over TLS, with an authority of our own", test_tls},
         {"a token comes from a file, and only superusers see which", test_token},
         {"the server introduces itself", test_user_agent},
         {"prefetch = off: the first read asks", test_prefetch_off},
