@@ -370,8 +370,8 @@ static void test_tls(void)
     CHECK_STR_EQ(
         pg_ask(session, "select hostflags.is_enabled('tls.example.com', 'telemetry')"), "t");
     CHECK_INT_EQ(hf_flag_service_count(secure), 1);
-    CHECK(pg_server_configure(server, "hostflags.ca_file = ''"));
-    CHECK(HF_WAIT_UNTIL(strcmp(pg_ask(session, "show hostflags.ca_file"), "") == 0, PG_BOUND_MS));
+    CHECK(pg_server_configure(server, "hostflags.ca_file = ''\nhostflags.overrides = 'beta=on'"));
+    CHECK(answers(session, "beta", "t")); /* the worker has applied it */
     CHECK_STR_EQ(
         pg_ask(session, "select hostflags.wait_ready('mistrust.example.com', '50ms')"), "f");
     CHECK(HF_WAIT_UNTIL(strncmp(pg_ask(session,
@@ -381,7 +381,8 @@ static void test_tls(void)
         PG_BOUND_MS));
     CHECK_INT_EQ(hf_flag_service_count(secure), 1);
     PQfinish(session);
-    snprintf(conf, sizeof(conf), "hostflags.service = '%s'", hf_flag_service_url(service));
+    snprintf(conf, sizeof(conf), "hostflags.overrides = ''\nhostflags.service = '%s'",
+        hf_flag_service_url(service));
     CHECK(pg_server_configure(server, conf));
     hf_flag_service_stop(secure);
     hf_certs_destroy(certs);
