@@ -355,8 +355,8 @@ static void test_parallel_workers(void)
     hf_tmpdir_remove(directory);
 }
 
-/* By a name (libcurl looks it up in a thread), over TLS, with an authority of our own; and with none
- * that it trusts. */
+/* By a name (libcurl looks it up in a thread), over TLS, with an authority of our own; and with
+ * none that it trusts. */
 static void test_tls(void)
 {
     struct hf_certs *certs = hf_certs_create();
