@@ -5,7 +5,7 @@
  * The index is changed under the lock and read without it: an entry that is being moved forward may
  * be overlooked for a moment, so a miss means nothing until it is repeated under the lock.
  */
-#include "plugin/block.h"
+#include "plugin/references.h"
 
 /* ---- layout ---- */
 
@@ -30,7 +30,7 @@ static struct layout lay_out(const struct hf_settings *settings)
     at.published_from = (1 + settings->max_connections + 7) / 8 * 8; /* a cache line of their own */
     at.index_at = align64(offsetof(struct hf_block, words) + (at.published_from + hosts) * 8);
     at.rows_at = align64(at.index_at + (uint64_t)at.index_size * 8);
-    at.row_size = (hosts + 7) / 8 * 8;
+    at.row_size = (hosts + HF_ROW_PAGE - 1) / HF_ROW_PAGE * HF_ROW_PAGE;
     at.owners = settings->share ? HF_OWNERS + 1 : HF_STRIPES;
     at.hosts_at = align64(at.rows_at + at.owners * at.row_size * 8);
     at.items_at = at.hosts_at + hosts * sizeof(struct hf_host_entry);

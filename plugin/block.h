@@ -5,7 +5,7 @@
  *
  *     +---------+----------------------------------+-------+------------+-------+----------+
  *     | header  | words, 8 B each:                 | index | rows, by   | hosts | heap,    |
- *     |         | fallback, connections, published |       | owner, 8 B | 936 B | places   |
+ *     |         | fallback, connections, published |       | owner, 8 B | 920 B | places   |
  *     +---------+----------------------------------+-------+------------+-------+----------+
  *
  * A thread may be late, and find the block closed (all zero) or with another layout. So without the
@@ -119,7 +119,7 @@ struct hf_host_entry {
     char message[HF_MESSAGE_MAX]; /* about the latest completed request */
     _Atomic int64_t idle_since_ms; /* meaningful while nobody holds it; far from what all read */
 };
-_Static_assert(sizeof(struct hf_host_entry) <= 936, "with its place in the tables: 1 KiB per host");
+_Static_assert(sizeof(struct hf_host_entry) <= 920, "with its place in the tables: 1 KiB per host");
 
 struct hf_block {
     /* Written by open alone, read by everybody. max_hosts is written last: 0 means closed. */

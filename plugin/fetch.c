@@ -19,6 +19,7 @@
 #error "libcurl 7.87 or later is needed (CURLOPT_QUICK_EXIT)"
 #endif
 
+#define READ_SIZE 4096L /* a flag document is small, and max_in_flight such buffers are not */
 #define REST_MS 100 /* where there is no memory to wait for an answer */
 #define CA_CACHE_S 60 /* a changed ca_file is noticed by then; libcurl's default is a day */
 
@@ -241,6 +242,7 @@ static int set_connection(CURL *easy, const struct hf_fetch_options *options)
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L);
     SET(CURLOPT_FORBID_REUSE, 1L);
+    SET(CURLOPT_BUFFERSIZE, READ_SIZE);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     return 0;
 }

@@ -128,6 +128,17 @@ static void close_registry(struct hf_instance *instance)
     pthread_mutex_unlock(&instance->registry_mutex);
 }
 
+/* Where a thread is late, what it read of one layout meets only the same one, or zeros: tables of
+ * another one get a range of their own, and the range of before stays, as zero pages. */
+static void leave_other_layout(struct hf_instance *instance, const struct hf_settings *settings)
+{
+    struct hf_table_sizes sizes = {settings->max_hosts, settings->max_connections, settings->share};
+
+    if (instance->memory.start != NULL && memcmp(&sizes, &instance->sizes, sizeof(sizes)) != 0)
+        forget_memory(instance);
+    instance->sizes = sizes;
+}
+
 /* Fresh memory (a thread that was late may have written to that of before), and what it takes to
  * share it. */
 static bool make_room(struct hf_instance *instance, const struct hf_settings *settings)
@@ -135,6 +146,7 @@ static bool make_room(struct hf_instance *instance, const struct hf_settings *se
     struct hf_share *share;
     bool made;
 
+    leave_other_layout(instance, settings);
     if (hf_memory_reserve(&instance->memory, hf_registry_bytes(settings)) != 0)
         return false;
     share = settings->share ? hf_share_create() : NULL;

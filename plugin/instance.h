@@ -15,11 +15,16 @@
 #include "plugin/user_agent.h"
 #include "plugin/worker.h"
 
+struct hf_table_sizes {
+    uint32_t max_hosts, max_connections, share;
+};
+
 struct hf_instance {
     struct hf_registry registry;
     struct hf_worker worker;
     struct hf_life life;
     struct hf_memory memory;
+    struct hf_table_sizes sizes; /* of the latest tables in that memory */
     struct hf_share *share; /* owned while up; NULL: the registry is this process's alone */
     bool sharing; /* the tables are shared, and so is their lock; under registry_mutex */
     struct hf_settings *settings; /* owned while up; NULL otherwise */

@@ -27,12 +27,14 @@
 
 #include "plugin/block.h"
 
-/* Neighbours in the table of hosts are in different cache lines, as long as an eighth of it is in
- * use: threads that count different hosts do not meet. */
+/* A row is made of pages of 512 words, that is of 64 cache lines. The first 64 hosts of a page
+ * are in different ones, so that threads that count different hosts do not meet. */
+#define HF_ROW_PAGE 512u
+
 static inline _Atomic uint64_t *hf_references(struct hf_block *block, uint32_t host, uint32_t owner)
 {
     uint64_t size = atomic_load_explicit(&block->row_size, memory_order_relaxed);
-    uint64_t place = (host & 7) * (size / 8) + host / 8;
+    uint64_t place = (host & ~(HF_ROW_PAGE - 1)) | (host & 63) << 3 | (host >> 6 & 7);
 
     return (_Atomic uint64_t *)hf_block_at(block, &block->rows_at) + owner * size + place;
 }

@@ -207,6 +207,9 @@ static struct pin hold_locked(struct hf_registry *registry, const struct hf_upst
 
     if (HF_LOAD(block->max_hosts) == 0)
         acquired->error = HF_CLOSED;
+    else if (hf_block_is_shared(block) ? owner == 0 || owner != HF_LOAD(registry->owner)
+                                       : owner >= HF_STRIPES)
+        acquired->error = HF_NO_OWNER; /* it is that of an earlier life */
     else if (!hf_allowed_fits(registry->settings->allowed_hosts, key))
         acquired->error = HF_NOT_ALLOWED;
     else
@@ -321,23 +324,20 @@ bool hf_registry_release(struct hf_registry *registry, hf_handle handle, int64_t
     return false;
 }
 
-/* The first read of an asleep connection. Only if its host is asleep as well is there more to do.
- * */
+/* The first read of an asleep connection: its host is looked at under the lock alone, since the
+ * registry may be closed meanwhile. Only if that is asleep as well is there more to do. */
 bool hf_registry_awaken(struct hf_registry *registry, hf_handle handle, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
     uint64_t word = connection_word(block, handle);
-    uint32_t host = hf_connection_word_host(block, word);
     bool planned = false;
 
     if ((word & HF_CONN_ASLEEP) == 0)
         return false;
-    if ((HF_LOAD(hf_block_host(block, host)->word) & HF_HOST_ASLEEP) != 0) {
-        hf_registry_lock(registry);
-        if (connection_word(block, handle) == word)
-            planned = hf_host_awaken_locked(registry, host, now);
-        hf_registry_unlock(registry);
-    }
+    hf_registry_lock(registry);
+    if (connection_word(block, handle) == word)
+        planned = hf_host_awaken_locked(registry, hf_connection_word_host(block, word), now);
+    hf_registry_unlock(registry);
     atomic_compare_exchange_strong(
         hf_block_connection(block, (uint32_t)handle - 1), &word, word ^ HF_CONN_ASLEEP);
     return planned;

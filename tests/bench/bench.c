@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * bench.c: make bench. Every figure is a ratio of what was measured in this one run, or a count.
+ * bench.c: make bench. Every figure with a target is a ratio of what was measured in this one run,
+ * or a count.
  *
  *     bench [SECTION...]     some of reads, connects, instructions, counts, refreshes; else all
  */

@@ -97,7 +97,7 @@ int hf_bench_report_end(const char *json_file)
 {
     bool written = json_object_to_file_ext(json_file, figures, JSON_C_TO_STRING_PRETTY) == 0;
 
-    printf("\nbench: %d figures, %d missed their target, %d of these by more than half of it\n",
+    printf("\nbench: %d figures, %d missed their target, %d of these beyond 1.5 times of it\n",
         json_object_object_length(figures), missed, failed);
     if (written)
         printf("bench: the same numbers are in %s\n", json_file);

@@ -52,6 +52,7 @@ enum age { COLD, FRESH, OLD, AGES };
 static const struct fault faults[] = {
     {"400", BY_STATUS, .reply = {.status = 400}, SAYS_HTTP(400), BACKOFF},
     {"401", BY_STATUS, .reply = {.status = 401}, SAYS_HTTP(401), REFUSAL},
+    {"403", BY_STATUS, .reply = {.status = 403}, SAYS_HTTP(403), REFUSAL},
     {"404", BY_STATUS, .reply = {.status = 404}, SAYS_HTTP(404), REFUSAL},
     {"429", BY_STATUS, .reply = {.status = 429}, SAYS_HTTP(429), BACKOFF},
     {"429, Retry-After: 60", BY_STATUS, .reply = {.status = 429, .headers = "Retry-After: 60"},

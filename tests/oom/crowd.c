@@ -53,6 +53,7 @@ void hf_crowd_live(const struct hf_plugin *plugin, struct hf_crowd *crowd)
     int listener = listen_everywhere(&port);
     int64_t began_ms;
 
+    crowd->fini_ms = -1; /* not yet */
     quiet.log = NULL; /* the one of the tests allocates */
     alarm((unsigned)hf_wait_slow_ms(BOUND_S));
     if (hf_test_init_with(plugin, &quiet, "flags = a\nallow_http = loopback\n") != HF_OK)

@@ -302,6 +302,8 @@ static bool come_right(enum hf_step step, bool *done)
         return *done;
     if (is_answered())
         return true;
+    /* Before anybody asks for it: it is in flight, or will be. */
+    expect_answer(hf_test_explain(plugin, conn, 0).next_refresh_ms >= 0, "it is not asked again");
     if (hf_test_explain(plugin, conn, 0).last_error != HF_FETCH_OK)
         result->effect = HF_ASKED_AGAIN;
     (void)plugin->refresh(NULL);

@@ -205,6 +205,9 @@ static void sweep_numbers(
         fprintf(stderr, "\r\033[K");
 }
 
+/* Steps that are to have none. */
+static const unsigned steps_without = 1u << HF_STEP_EXPLAIN | 1u << HF_STEP_DISCONNECT;
+
 static void sweep_step(enum hf_step step, bool share, unsigned last)
 {
     static struct sweep sweep;
@@ -226,12 +229,15 @@ static void sweep_step(enum hf_step step, bool share, unsigned last)
         }
     }
     hf_pool_destroy(pool);
+    if (steps_without & 1u << step)
+        CHECK_INT_EQ(sweep.whole.counts[HF_BY_CALLER], 0);
 }
 
 /* libcurl waits for ten descriptors without an allocation; for more, when it fails, not at all. */
 static void test_crowd(void)
 {
     struct hf_crowd *crowd;
+    int status = -1;
     pid_t pid;
 
     if (hf_allocations_unavailable())
@@ -244,7 +250,8 @@ static void test_crowd(void)
         hf_crowd_live(life.plugin, crowd);
         _exit(0);
     }
-    CHECK_INT_EQ(waitpid(pid, NULL, 0), pid);
+    CHECK_INT_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_INT_EQ(status, 0); /* it has come to its end, that is behind fini */
     CHECK_INT_EQ(crowd->waiting, HF_CROWD);
     CHECK_INT_BETWEEN(crowd->refused, 2, 25); /* within half a second */
     CHECK_INT_BETWEEN(crowd->fini_ms, 0, hf_wait_slow_ms(2000));

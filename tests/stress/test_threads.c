@@ -189,6 +189,15 @@ static bool is_confirmed_since(int host, int64_t time_ms)
     return held(host) == 0 || (age_ms >= 0 && age_ms <= hf_wait_now_ms() - time_ms);
 }
 
+/* Each that somebody holds is in flight, or will be asked, by itself. */
+static bool all_planned(void)
+{
+    for (int host = 0; host < HOSTS; host++)
+        if (held(host) > 0 && fact(host, "next_refresh_ms") < 0)
+            return false;
+    return true;
+}
+
 /* The services go on as before: refresh() gets through to a good answer some time. */
 static bool all_confirmed_since(int64_t time_ms)
 {
@@ -229,6 +238,7 @@ static void check_hold(void)
     pause_in(HOLD);
     check_references();
     paused_ms = hf_wait_now_ms();
+    CHECK(HF_WAIT_UNTIL(all_planned(), SETTLE_MS));
     if (!CHECK(HF_WAIT_UNTIL(all_confirmed_since(paused_ms), RECOVERY_MS)))
         print_stuck(paused_ms);
     if (!CHECK(HF_WAIT_UNTIL(unread() == 0, SETTLE_MS)))
