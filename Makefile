@@ -208,7 +208,7 @@ $(BENCH_PROGRAM): $(patsubst %.c,$(B)/%.o,$(filter-out tests/bench/plugin_%,$(wi
 $(B)/tests/bench/plugin_%.so: tests/bench/plugin_%.c $(B)/plugin/upstream.o
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,--as-needed -o $@ $^
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,--as-needed -o $@ $(filter %.c %.o,$^)
 
 .PHONY: tests
 tests: all $(UNIT_TESTS) $(INTEGRATION_TESTS) $(POSTGRES_TESTS) $(FUZZ_TESTS) $(STRESS_TESTS) $(OOM_TEST) $(TEST_HELPERS) $(TEST_PLUGINS) $(DEMO) $(SIMULATE) $(BENCH_PROGRAM) $(BENCH_PLUGINS) $(POSTGRES_PROGRAMS)
