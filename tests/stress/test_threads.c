@@ -189,13 +189,17 @@ static bool is_confirmed_since(int host, int64_t time_ms)
     return held(host) == 0 || (age_ms >= 0 && age_ms <= hf_wait_now_ms() - time_ms);
 }
 
-/* Each that somebody holds is in flight, or will be asked, by itself. */
-static bool all_planned(void)
+/* Each that somebody holds was seen to be due at a time to come: what is due and never asked, or
+ * in flight for ever, is not. Nobody has helped it by a refresh(). */
+static bool all_planned(bool planned[HOSTS])
 {
-    for (int host = 0; host < HOSTS; host++)
-        if (held(host) > 0 && fact(host, "next_refresh_ms") < 0)
-            return false;
-    return true;
+    bool all = true;
+
+    for (int host = 0; host < HOSTS; host++) {
+        planned[host] |= held(host) == 0 || fact(host, "next_refresh_ms") > 0;
+        all &= planned[host];
+    }
+    return all;
 }
 
 /* The services go on as before: refresh() gets through to a good answer some time. */
@@ -233,12 +237,13 @@ static int unread(void)
 
 static void check_hold(void)
 {
+    bool planned[HOSTS] = {false};
     int64_t paused_ms;
 
     pause_in(HOLD);
     check_references();
     paused_ms = hf_wait_now_ms();
-    CHECK(HF_WAIT_UNTIL(all_planned(), SETTLE_MS));
+    CHECK(HF_WAIT_UNTIL(all_planned(planned), SETTLE_MS));
     if (!CHECK(HF_WAIT_UNTIL(all_confirmed_since(paused_ms), RECOVERY_MS)))
         print_stuck(paused_ms);
     if (!CHECK(HF_WAIT_UNTIL(unread() == 0, SETTLE_MS)))
