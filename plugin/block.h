@@ -106,7 +106,7 @@ struct hf_host_entry {
     uint64_t hash;
     struct hf_values values[2];
     uint32_t current_values;
-    uint64_t requests, not_modified, failed;
+    uint32_t requests, not_modified, failed;
     uint64_t token_mark; /* of the latest completed request, see auth.h */
     int64_t probe_ms; /* when to look whether the token has changed; HF_NEVER: not */
     uint32_t attempt; /* number of the latest request */

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HF_MESSAGE_MAX 200 /* bytes with the NUL; a longer line is cut and ends in "..." */
+#define HF_MESSAGE_MAX 216 /* bytes with the NUL; a longer line is cut and ends in "..." */
 
 /* All that is known about the end of a request. No string is NULL; "" means unknown. */
 struct hf_symptoms {
