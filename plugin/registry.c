@@ -3,6 +3,9 @@
  * registry.c: the connections' side. The words, their states and what the lock guards are drawn in
  * block.h.
  *
+ * A call works on one block from beginning to end: a thread that is late stays with that of its
+ * life, which is empty by then.
+ *
  * acquire of a known host: find it in the index and count ourselves in by one compare-and-swap in
  * our row; look at the host's word (live, not parked) and compare the key, which cannot change now;
  * claim a connection word by another; look at the base again, because the registry may have been
@@ -42,10 +45,9 @@ static bool is_held_beside(struct hf_block *block, uint32_t host, uint32_t owner
 
 /* Counts the caller out. With linger = 0 the owner's last reference may be the host's last: of
  * several who count the last ones out at once, at least one finds the other rows empty. */
-static inline void host_unpin(
-    struct hf_registry *registry, uint32_t owner, uint32_t host, uint32_t base, int64_t now)
+static inline void host_unpin(struct hf_registry *registry, struct hf_block *block, uint32_t owner,
+    uint32_t host, uint32_t base, int64_t now)
 {
-    struct hf_block *block = hf_registry_block(registry);
     struct hf_host_entry *entry = hf_block_host(block, host);
 
     if (hf_references_drop(hf_references(block, host, owner), base, &entry->idle_since_ms, now) &&
@@ -85,12 +87,11 @@ static inline struct pin host_pin(struct hf_block *block, struct hf_host_entry *
     return (struct pin){0};
 }
 
-static struct pin find_and_pin(struct hf_registry *registry, const struct hf_upstream_key *key,
-    uint64_t hash, uint32_t owner, int64_t now)
+/* base: of the life of the registry to which the owner belongs. */
+static struct pin find_and_pin(struct hf_registry *registry, struct hf_block *block,
+    const struct hf_upstream_key *key, uint64_t hash, uint32_t owner, uint32_t base, int64_t now)
 {
-    struct hf_block *block = hf_registry_block(registry);
     uint32_t mask = HF_LOAD(block->index_mask), most = HF_LOAD(block->max_hosts);
-    uint32_t base = HF_LOAD(block->base);
 
     for (uint32_t place = (uint32_t)hash & mask, tries = 0; tries <= mask; tries++) {
         uint64_t found = HF_LOAD(*hf_index_slot(block, place));
@@ -103,7 +104,7 @@ static struct pin find_and_pin(struct hf_registry *registry, const struct hf_ups
             if (pin.word != 0) {
                 if (hf_upstream_equal(&entry->key, key))
                     return pin;
-                host_unpin(registry, owner, host, base, now);
+                host_unpin(registry, block, owner, host, base, now);
             }
         }
         place = (place + 1) & mask;
@@ -199,17 +200,18 @@ static void choose_place(uint32_t capacity, uint32_t owner, uint32_t seat)
 }
 
 /* Counts the caller in to the key's host, which is made if need be. */
-static struct pin hold_locked(struct hf_registry *registry, const struct hf_upstream_key *key,
-    uint64_t hash, uint32_t owner, int64_t now, struct hf_acquired *acquired)
+static struct pin hold_locked(struct hf_registry *registry, struct hf_block *block,
+    const struct hf_upstream_key *key, uint64_t hash, uint32_t owner, int64_t now,
+    struct hf_acquired *acquired)
 {
-    struct hf_block *block = hf_registry_block(registry);
     struct hf_host_entry *entry = NULL;
 
     if (HF_LOAD(block->max_hosts) == 0)
         acquired->error = HF_CLOSED;
-    else if (hf_block_is_shared(block) ? owner == 0 || owner != HF_LOAD(registry->owner)
-                                       : owner >= HF_STRIPES)
-        acquired->error = HF_NO_OWNER; /* it is that of an earlier life */
+    else if (hf_block_is_shared(block) && (owner == 0 || owner != HF_LOAD(registry->owner)))
+        acquired->error = HF_NO_OWNER; /* it is that of an earlier life, as is the next one */
+    else if (!hf_block_is_shared(block) && owner >= HF_STRIPES)
+        acquired->error = HF_CLOSED;
     else if (!hf_allowed_fits(registry->settings->allowed_hosts, key))
         acquired->error = HF_NOT_ALLOWED;
     else
@@ -221,16 +223,15 @@ static struct pin hold_locked(struct hf_registry *registry, const struct hf_upst
 
 /* A connection word for a host that the caller was counted in to; it is counted out where there is
  * none. */
-static inline struct hf_acquired connect_to(
-    struct hf_registry *registry, uint32_t owner, struct pin pin, int64_t now)
+static inline struct hf_acquired connect_to(struct hf_registry *registry, struct hf_block *block,
+    uint32_t owner, struct pin pin, int64_t now)
 {
-    struct hf_block *block = hf_registry_block(registry);
     uint32_t asleep = (pin.word & HF_HOST_ASLEEP) != 0 ? HF_CONN_ASLEEP : 0;
     uint32_t content = (HF_LOAD(block->published_from) + pin.host) | asleep;
     hf_handle handle = claim(block, pin.base + owner, content);
 
     if (handle == 0) {
-        host_unpin(registry, owner, pin.host, pin.base, now);
+        host_unpin(registry, block, owner, pin.host, pin.base, now);
         return (struct hf_acquired){.error = HF_NO_CONNECTION_SLOT};
     }
     if (HF_LOAD(block->base) != pin.base) {
@@ -246,16 +247,18 @@ static struct hf_acquired acquire_under_lock(struct hf_registry *registry,
     const struct hf_upstream_key *key, uint64_t hash, uint32_t owner, int64_t now)
 {
     struct hf_acquired result = {.error = HF_NO_HOST_SLOT};
+    struct hf_block *block;
     bool evicted;
     struct pin pin;
 
     hf_registry_lock(registry);
-    pin = hold_locked(registry, key, hash, owner, now, &result);
+    block = hf_registry_block(registry); /* that of before may have been left */
+    pin = hold_locked(registry, block, key, hash, owner, now, &result);
     hf_registry_unlock(registry);
     if (pin.word == 0)
         return result;
     evicted = result.evicted;
-    result = connect_to(registry, owner, pin, now);
+    result = connect_to(registry, block, owner, pin, now);
     result.kick = true;
     result.evicted = evicted;
     return result;
@@ -265,6 +268,7 @@ struct hf_acquired hf_registry_acquire(
     struct hf_registry *registry, const struct hf_upstream_key *key, int64_t now)
 {
     struct hf_block *block = hf_registry_block(registry);
+    uint32_t base = HF_LOAD(block->base); /* first: the owner is not of an earlier life, then */
     uint32_t owner = HF_LOAD(registry->owner);
     uint64_t hash = hf_upstream_hash(key);
     struct pin pin;
@@ -276,10 +280,10 @@ struct hf_acquired hf_registry_acquire(
     choose_place(HF_LOAD(block->max_connections), owner, registry->seat);
     if (owner == 0)
         owner = stripe;
-    pin = find_and_pin(registry, key, hash, owner, now);
+    pin = find_and_pin(registry, block, key, hash, owner, base, now);
     if (pin.word == 0)
         return acquire_under_lock(registry, key, hash, owner, now);
-    return connect_to(registry, owner, pin, now);
+    return connect_to(registry, block, owner, pin, now);
 }
 
 /* The connection word of a live handle, asleep or not; 0: it is none. */
@@ -317,7 +321,7 @@ bool hf_registry_release(struct hf_registry *registry, hf_handle handle, int64_t
     while ((word = connection_word(block, handle)) != 0) {
         uint32_t host = hf_connection_word_host(block, word);
         if (give_back(block, (uint32_t)handle - 1, word, base)) {
-            host_unpin(registry, owner, host, base, now);
+            host_unpin(registry, block, owner, host, base, now);
             return true;
         }
     }

@@ -34,6 +34,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { BOUND_MS = 30000 };
+enum { ANSWER_MS = 1000 }; /* a service so slow that its answer is not there at once */
 enum { A, B };
 
 FIXTURE const struct hf_plugin *plugin;

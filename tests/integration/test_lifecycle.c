@@ -53,7 +53,8 @@ static void test_no_prefetch(void)
     CHECK(worker_has_moved_on());
     CHECK_INT_EQ(requests(), 0);
     CHECK_INT_EQ(hf_test_explain(plugin, conns[0], A).next_refresh_ms, -1);
-    plugin->is_enabled(conns[0], A); /* the default, unless the answer is there at once */
+    hf_flag_service_set_delay(service, ANSWER_MS); /* not there at once */
+    CHECK_INT_EQ(plugin->is_enabled(conns[0], A), 0);
     CHECK(HF_WAIT_UNTIL(is_known(conns[0]), BOUND_MS));
     conns[2] = connect_service();
     conns[3] = connect_service();

@@ -202,7 +202,8 @@ static void test_prefetch_off(void)
         CHECK_INT_EQ(tell(i, CONNECT, 1), 1);
     CHECK(worker_has_moved_on());
     CHECK_INT_EQ(requests(), 0);
-    tell(2, READ, A); /* the default, unless the answer is there at once */
+    hf_flag_service_set_delay(service, ANSWER_MS); /* not there at once */
+    CHECK_INT_EQ(tell(2, READ, A), 0);
     CHECK(HF_WAIT_UNTIL(tell(3, READ, A) == 1, BOUND_MS));
     CHECK_INT_EQ(tell(0, READ, A), 1);
     CHECK_INT_EQ(requests(), 1);

@@ -18,7 +18,7 @@
 #include "tests/integration/cache_fixture.h"
 
 enum { HOSTS = 8, CHILDREN = 6, HELD_MOST = 100, MAX_CONNECTIONS = 20000 };
-enum { TTL_MS = 2000, EARLY_MS = TTL_MS * 8 / 10, LINGER_MS = 300, ANSWER_MS = 100 };
+enum { TTL_MS = 2000, EARLY_MS = TTL_MS * 8 / 10, LINGER_MS = 300, BUSY_MS = 100 };
 enum { REST_MS = 4000 }; /* enough for the dead's references to return, and for the linger */
 
 #define SETTINGS \
@@ -279,7 +279,7 @@ FIXTURE _Noreturn void be_services(void)
             _exit(1);
         hf_flag_service_set_flag(all[i], "a", true);
         hf_flag_service_set_ttl(all[i], NULL);
-        hf_flag_service_set_delay(all[i], ANSWER_MS);
+        hf_flag_service_set_delay(all[i], BUSY_MS);
         board->ports[i] = hf_flag_service_port(all[i]);
     }
     while (hf_wait_nap(INT64_MAX)) {
