@@ -148,6 +148,9 @@ $(FUZZ_TESTS): $(B)/%: $(B)/%.o $(FUZZ_MAIN)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(PLUGIN_LIBS) -linih
 
+# Allocations are counted by a malloc of the program's own.
+$(B)/tests/integration/test_hot_path: $(B)/tests/bench/allocations.o
+
 $(TEST_PLUGINS): $(B)/%.so: %.c
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)

@@ -82,36 +82,24 @@ static bool is_left_out(const struct hf_setting_row *row)
     return strcmp(row->key, "share") == 0 || strcmp(row->key, "token_env") == 0;
 }
 
+static bool is_number(const struct hf_setting_row *row)
+{
+    return row->kind == HF_KIND_DURATION || row->kind == HF_KIND_SIZE || row->kind == HF_KIND_COUNT;
+}
+
 /* A value as an operator would write it. */
 static const char *write_value(size_t number, char *buf, size_t size)
 {
     const struct hf_setting_row *row = &hf_settings_table[number];
 
-    switch (row->kind) {
-    case HF_KIND_SWITCH:
+    if (row->kind == HF_KIND_SWITCH)
         return values[number].on ? "on" : "off";
-    case HF_KIND_ALLOW_HTTP:
+    if (row->kind == HF_KIND_ALLOW_HTTP)
         return allow_http_words[values[number].number].name;
-    case HF_KIND_DURATION:
-    case HF_KIND_SIZE:
-    case HF_KIND_COUNT:
-        snprintf(buf, size, "%d%s", values[number].number, unit_word(row));
-        return buf;
-    case HF_KIND_FLAGS:
-    case HF_KIND_PROTOCOL:
-    case HF_KIND_TEXT:
-    case HF_KIND_PATH:
-    case HF_KIND_FILE:
-    case HF_KIND_ENDPOINT:
-    case HF_KIND_SERVICE:
-    case HF_KIND_PROXY:
-    case HF_KIND_VARIABLE:
-    case HF_KIND_HOSTS:
-    case HF_KIND_WORD:
-    case HF_KIND_VERSION:
-        break;
-    }
-    return values[number].text;
+    if (!is_number(row))
+        return values[number].text;
+    snprintf(buf, size, "%d%s", values[number].number, unit_word(row));
+    return buf;
 }
 
 static uint64_t mark_of_values(void)
@@ -343,37 +331,18 @@ static void define(size_t i, const struct hf_settings *initial)
     const struct hf_setting_row *row = &hf_settings_table[i];
     const char *name = MemoryContextStrdup(TopMemoryContext, psprintf(PREFIX "%s", row->key));
 
-    switch (row->kind) {
-    case HF_KIND_SWITCH:
+    if (row->kind == HF_KIND_SWITCH)
         DefineCustomBoolVariable(name, plain(help_of(row)), NULL, &values[i].on,
             *((const bool *)initial + row->member), PGC_SIGHUP, flags_of(row), NULL, assign_switch,
             NULL);
-        break;
-    case HF_KIND_ALLOW_HTTP:
+    else if (row->kind == HF_KIND_ALLOW_HTTP)
         DefineCustomEnumVariable(name, plain(help_of(row)), NULL, &values[i].number,
             (int)initial->allow_http, allow_http_words, PGC_SIGHUP, flags_of(row), NULL,
             assign_number, NULL);
-        break;
-    case HF_KIND_DURATION:
-    case HF_KIND_SIZE:
-    case HF_KIND_COUNT:
+    else if (is_number(row))
         define_number(i, name, initial);
-        break;
-    case HF_KIND_FLAGS:
-    case HF_KIND_PROTOCOL:
-    case HF_KIND_TEXT:
-    case HF_KIND_PATH:
-    case HF_KIND_FILE:
-    case HF_KIND_ENDPOINT:
-    case HF_KIND_SERVICE:
-    case HF_KIND_PROXY:
-    case HF_KIND_VARIABLE:
-    case HF_KIND_HOSTS:
-    case HF_KIND_WORD:
-    case HF_KIND_VERSION:
+    else
         define_text(i, name);
-        break;
-    }
 }
 
 void hf_pg_gucs_define(void)

@@ -10,8 +10,8 @@
  *
  * Locks: `lock` guards the map and the counts; an entry's lock what was fetched. Order: as written.
  */
-#include "host_api.h"
 #include "plugin/upstream.h"
+#include "tests/contract/plugin_stub.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -73,17 +73,6 @@ static struct entry *add(const struct hf_upstream_key *name)
     return entry;
 }
 
-static int32_t init(const struct hf_host *host, const struct hf_setting *settings, size_t count,
-    char *error, size_t error_size)
-{
-    (void)host;
-    (void)settings;
-    (void)count;
-    (void)error;
-    (void)error_size;
-    return HF_OK;
-}
-
 static hf_conn on_connect(const struct hf_upstream *upstream)
 {
     struct hf_upstream_key name;
@@ -132,20 +121,13 @@ static int32_t is_enabled(hf_conn conn, uint32_t flag)
     return answer;
 }
 
-static void fini(void) {}
-
-static const struct hf_plugin plugin = {
-    .hdr = {HF_ABI_MAGIC, HF_ABI_MAJOR, HF_ABI_MINOR, sizeof(plugin), 0},
-    .name = "ancestor",
-    .version = "1",
-    .init = init,
-    .on_connect = on_connect,
-    .on_disconnect = on_disconnect,
-    .is_enabled = is_enabled,
-    .fini = fini,
-};
-
 const struct hf_plugin *hf_plugin_entry_v1(void)
 {
-    return &plugin;
+    static struct hf_plugin table = {.hdr = STUB_HEADER(sizeof(table)), STUB_MEMBERS};
+
+    table.name = "ancestor";
+    table.on_connect = on_connect;
+    table.on_disconnect = on_disconnect;
+    table.is_enabled = is_enabled;
+    return &table;
 }

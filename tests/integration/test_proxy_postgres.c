@@ -5,9 +5,9 @@
  * user postgres, or else nobody. Without PostgreSQL's programs the tests are skipped.
  */
 #include "tests/integration/proxy_fixture.h"
+#include "tests/support/server_user.h"
 
 #include <ftw.h>
-#include <pwd.h>
 
 static const char *const loopback = "127.0.0.1";
 static const char *missing; /* why there is no server; NULL: there is one */
@@ -43,39 +43,9 @@ static bool find_programs(void)
     return found;
 }
 
-/* Whom the server runs as: NULL: us. */
-static const struct passwd *server_user(void)
-{
-    const struct passwd *user;
-
-    if (geteuid() != 0)
-        return NULL;
-    user = getpwnam("postgres");
-    return user ? user : getpwnam("nobody");
-}
-
-/* The words of a command that runs as the server's user. */
-static void as_server_user(const char **argv, const char *const *words)
-{
-    static char uid[32], gid[32];
-    const struct passwd *user = server_user();
-    size_t count = 0;
-
-    if (user) {
-        snprintf(uid, sizeof(uid), "--reuid=%u", user->pw_uid);
-        snprintf(gid, sizeof(gid), "--regid=%u", user->pw_gid);
-        argv[count++] = "setpriv";
-        argv[count++] = uid;
-        argv[count++] = gid;
-        argv[count++] = "--clear-groups";
-    }
-    while ((argv[count++] = *words++))
-        ;
-}
-
 static bool make_data(void)
 {
-    const struct passwd *user = server_user();
+    const struct passwd *user = hf_server_user();
     const char *words[] = {program("initdb"), "--pgdata", server.data, "--auth", "trust",
         "--username", "tester", "--no-sync", "--encoding", "UTF8", "--locale", "C", NULL};
     const char *argv[24];
@@ -87,7 +57,7 @@ static bool make_data(void)
         (user && chown(server.directory, user->pw_uid, user->pw_gid) != 0))
         return false;
     snprintf(server.data, sizeof(server.data), "%s/data", server.directory);
-    as_server_user(argv, words);
+    hf_server_user_command(argv, words);
     made = hf_process_run(argv, 60000, &output) == 0;
     if (!made)
         fprintf(stderr, "%s\n", output ? output : "initdb could not be started");
@@ -106,7 +76,7 @@ static bool start_server(void)
 
     server.port = hf_net_free_port(&loopback, 1);
     snprintf(port, sizeof(port), "%u", server.port);
-    as_server_user(argv, words);
+    hf_server_user_command(argv, words);
     server.process = hf_process_start(&(struct hf_process_options){.argv = argv});
     return server.process &&
         hf_process_wait_output(server.process, "ready to accept connections", 60000);

@@ -63,7 +63,7 @@ static unsigned blocks_in(const struct hf_life_result *result, const struct hf_k
 
 /* What is left there is not held against the plugin, for the reason that the table gives. */
 static const struct {
-    const char *library, *reason;
+    const char *object, *reason;
 } keepers[] = {
     {"/ld-linux",
         "glibc keeps a thread's vector of thread-local data with its stack, for the next thread"},
@@ -78,7 +78,7 @@ static bool is_kept_on_purpose(const struct hf_kept *kept)
     if (!dladdr(kept->caller, &info) || !info.dli_fname)
         return false;
     for (size_t i = 0; i < KEEPERS; i++) {
-        if (strstr(info.dli_fname, keepers[i].library))
+        if (strstr(info.dli_fname, keepers[i].object))
             return true;
     }
     return false;
@@ -313,7 +313,7 @@ static void print_table(void)
         printf("  %14u%12u\n", row->lost, row->missed);
     }
     for (size_t i = 0; i < KEEPERS; i++)
-        printf("not counted as left: from *%s*: %s\n", keepers[i].library, keepers[i].reason);
+        printf("not counted as left: from *%s*: %s\n", keepers[i].object, keepers[i].reason);
     printf("lost by json-c: json_tokener_parse_ex loses a value, and all that is in it, where "
            "json_object_object_add (strdup or\n    lh_table_resize) has no memory; counted above, "
            "in the plugin these answers are refused\n");

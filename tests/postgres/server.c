@@ -2,11 +2,11 @@
 #include "tests/postgres/server.h"
 
 #include "tests/support/process.h"
+#include "tests/support/server_user.h"
 #include "tests/support/wait_until.h"
 
 #include <errno.h>
 #include <ftw.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -69,45 +69,13 @@ const char *pg_config(const char *what)
     return answer;
 }
 
-/* ---- as another user ---- */
-
-/* Whom the servers run as: NULL: us. */
-static const struct passwd *server_user(void)
-{
-    const struct passwd *user;
-
-    if (geteuid() != 0)
-        return NULL;
-    user = getpwnam("postgres");
-    return user ? user : getpwnam("nobody");
-}
-
-/* The words of a command that runs as the servers' user. */
-static void as_server_user(const char **argv, const char *const *words)
-{
-    static char uid[32], gid[32];
-    const struct passwd *user = server_user();
-    size_t count = 0;
-
-    if (user) {
-        snprintf(uid, sizeof(uid), "--reuid=%u", user->pw_uid);
-        snprintf(gid, sizeof(gid), "--regid=%u", user->pw_gid);
-        argv[count++] = "setpriv";
-        argv[count++] = uid;
-        argv[count++] = gid;
-        argv[count++] = "--clear-groups";
-    }
-    while ((argv[count++] = *words++))
-        ;
-}
-
 bool pg_run(const char *const *words)
 {
     const char *argv[64];
     char *output = NULL;
     int status;
 
-    as_server_user(argv, words);
+    hf_server_user_command(argv, words);
     status = hf_process_run(argv, 120000, &output);
     if (status != 0)
         fprintf(stderr, "%s ended with status %d:\n%s\n", words[0], status, output ? output : "");
@@ -119,7 +87,7 @@ bool pg_run(const char *const *words)
 
 const char *pg_stage_open(const char *source)
 {
-    const struct passwd *user = server_user();
+    const struct passwd *user = hf_server_user();
     char script[512], *output = NULL;
     const char *argv[] = {script, NULL, NULL};
 
@@ -176,7 +144,7 @@ static bool run(struct pg_server *server)
         pg_program("postgres"), "-D", server->data, "-h", "", "-k", server->directory, "-F", NULL};
     const char *argv[24];
 
-    as_server_user(argv, words);
+    hf_server_user_command(argv, words);
     server->process = hf_process_start(&(struct hf_process_options){.argv = argv, .merge = true});
     return server->process && hf_process_wait_output(server->process, "ready to accept", 60000);
 }
