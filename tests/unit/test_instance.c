@@ -16,17 +16,23 @@
 static struct hf_instance instance;
 static const struct hf_log no_log;
 
-static void start(void)
+static struct hf_settings *settings_with(const char *share, const char *max_hosts)
 {
     struct hf_settings *settings = hf_settings_create();
     char error[256];
 
     if (hf_settings_set(settings, "flags", "a", error, sizeof(error)) != 0 ||
-        hf_settings_set(settings, "share", "on", error, sizeof(error)) != 0 ||
+        hf_settings_set(settings, "share", share, error, sizeof(error)) != 0 ||
+        hf_settings_set(settings, "max_hosts", max_hosts, error, sizeof(error)) != 0 ||
         hf_settings_finish(settings, error, sizeof(error)) != 0)
         abort();
+    return settings;
+}
+
+static void start(void)
+{
     hf_instance_init(&instance, &no_log, NULL);
-    CHECK_INT_EQ(hf_instance_up(&instance, settings), HF_UP_OK);
+    CHECK_INT_EQ(hf_instance_up(&instance, settings_with("on", "1024")), HF_UP_OK);
 }
 
 /* Another process, stopped with the lock. */
@@ -121,6 +127,40 @@ static void test_joining_is_heard(void)
     hf_instance_down(&instance, hf_instance_close(&instance));
 }
 
+/* One life; where its tables were. */
+static char *live(const char *share, const char *max_hosts)
+{
+    char *tables;
+
+    CHECK_INT_EQ(hf_instance_up(&instance, settings_with(share, max_hosts)), HF_UP_OK);
+    tables = instance.memory.start;
+    hf_instance_stop(&instance);
+    hf_instance_down(&instance, hf_instance_close(&instance));
+    return tables;
+}
+
+static bool is_closed(const char *tables)
+{
+    static const char zeros[sizeof(struct hf_block)];
+
+    return memcmp(tables, zeros, sizeof(zeros)) == 0;
+}
+
+/* What a late thread has read of one layout must not meet another one in the same memory. */
+static void test_other_tables(void)
+{
+    char *shared, *more, *less;
+
+    hf_instance_init(&instance, &no_log, NULL);
+    shared = live("on", "2000"); /* each of the next ones would have room in that before it */
+    more = live("off", "2000");
+    CHECK(more != shared);
+    CHECK(live("off", "2000") == more);
+    less = live("off", "1000");
+    CHECK(less != more && less != shared);
+    CHECK(is_closed(shared) && is_closed(more)); /* and still there */
+}
+
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
@@ -128,6 +168,7 @@ int main(int argc, char **argv)
             test_stopped_holder},
         {"C93 who has no tables any more repairs none", test_dead_holder},
         {"C92 that a process has joined is heard", test_joining_is_heard},
+        {"C76 C77 tables of another size or owners get memory of their own", test_other_tables},
         {"C79 forked in the midst of fini: not initialised", test_forked_when_closed},
     };
     return hf_suite_run("instance", tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
