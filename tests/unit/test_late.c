@@ -18,13 +18,22 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+/* Sanitizers have many instructions more, and see nothing that the pages do not. */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 #define CAN_STEP true
 #else
 #define CAN_STEP false
 #endif
 
-#define TRAP_FLAG 0x100
+#if defined(__x86_64__)
+#define FLAGS(context) ((ucontext_t *)(context))->uc_mcontext.gregs[REG_EFL]
+#define TRAP_FLAG ((greg_t)0x100)
+#else /* not reached */
+static int no_flags;
+#define FLAGS(context) (*((void)(context), &no_flags))
+#define TRAP_FLAG 0
+#endif
+
 #define GUARD_BYTES (UINT64_C(4) << 30) /* more than any number in a word leads to */
 #define NOW 5000
 
@@ -96,20 +105,16 @@ static void fini_and_init(void)
     happened_at = steps;
 }
 
-#if CAN_STEP
 static void on_step(int number, siginfo_t *info, void *context)
 {
-    greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
-
     (void)number;
     (void)info;
-    *flags |= TRAP_FLAG;
+    FLAGS(context) |= TRAP_FLAG;
     if (stepping && ++steps >= when && !holds_lock && !happened)
         fini_and_init();
     if (happened || !stepping)
-        *flags &= ~(greg_t)TRAP_FLAG;
+        FLAGS(context) &= ~TRAP_FLAG;
 }
-#endif
 
 /* ---- the calls ---- */
 
@@ -258,7 +263,6 @@ static void sweep(void (*run)(void), const char *name, bool acquires)
 
 static void sweep_all(void)
 {
-#if CAN_STEP
     static const struct hf_lock lock = {take_lock, give_lock, NULL};
     struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO}, former;
 
@@ -277,7 +281,6 @@ static void sweep_all(void)
     sigaction(SIGTRAP, &former, NULL);
     free(pristine);
     pristine = NULL;
-#endif
 }
 
 /* Takes the settings over. second NULL: fini alone. elsewhere: as an instance does it where the
