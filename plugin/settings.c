@@ -222,7 +222,7 @@ static const char *check_file(const char *path)
     return wrong;
 }
 
-static int finish_files(const struct hf_settings *settings, char *error, size_t size)
+int hf_settings_check_files(const struct hf_settings *settings, char *error, size_t size)
 {
     for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
         const struct hf_setting_row *row = &hf_settings_table[i];
@@ -234,6 +234,11 @@ static int finish_files(const struct hf_settings *settings, char *error, size_t 
         if (wrong != NULL)
             return refuse(row, path, wrong, error, size);
     }
+    return 0;
+}
+
+static int finish_key(const struct hf_settings *settings, char *error, size_t size)
+{
     if (settings->client_key_file != NULL && settings->client_cert_file == NULL)
         return refuse(find_row("client_key_file"), settings->client_key_file,
             "there is no client_cert_file that it belongs to", error, size);
@@ -268,7 +273,7 @@ static int finish_token(struct hf_settings *settings, char *error, size_t size)
     return value != NULL && settings->token == NULL ? no_memory(error, size) : 0;
 }
 
-int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_size)
+int hf_settings_join(struct hf_settings *settings, char *error, size_t error_size)
 {
     uint64_t named = 0;
     int result = finish_answers(settings, "defaults", settings->defaults_text, &named,
@@ -281,8 +286,15 @@ int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_s
     if (result == 0)
         result = finish_ttls(&settings->policy, error, error_size);
     if (result == 0)
-        result = finish_files(settings, error, error_size);
+        result = finish_key(settings, error, error_size);
     return result == 0 ? finish_token(settings, error, error_size) : result;
+}
+
+int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_size)
+{
+    int result = hf_settings_join(settings, error, error_size);
+
+    return result == 0 ? hf_settings_check_files(settings, error, error_size) : result;
 }
 
 /* ---- what the settings mean ---- */

@@ -59,9 +59,17 @@ struct hf_settings *hf_settings_create(void);
 int hf_settings_set(struct hf_settings *settings, const char *key, const char *value, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
+/* Whether every file is there that is to be read but for tokens; else error says which is not. */
+int hf_settings_check_files(const struct hf_settings *settings, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
 /* To be called once, after the last line: what concerns several keys (defaults and overrides must
- * name known flags, ttl_min <= ttl_max, a token that is not per host needs allowed_hosts), files,
- * and the environment. */
+ * name known flags, ttl_min <= ttl_max, a key needs its certificate, a token that is not per host
+ * needs allowed_hosts), and the environment. */
+int hf_settings_join(struct hf_settings *settings, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+/* Both. */
 int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 

@@ -25,6 +25,9 @@
 #if PG_VERSION_NUM >= 180000
 #error "hostflags was never tried with this version of PostgreSQL"
 #endif
+#ifdef EXEC_BACKEND
+#error "hostflags needs processes that inherit the postmaster's memory by fork"
+#endif
 
 /* This process's place among all; its latch is found by that. */
 static inline int hf_pg_own_number(void)

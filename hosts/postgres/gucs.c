@@ -5,6 +5,7 @@
 
 #include "access/parallel.h"
 #include "common/hashfn.h"
+#include "utils/timestamp.h"
 
 #include <limits.h>
 
@@ -38,6 +39,11 @@ static union {
 /* PostgreSQL assigns every parameter anew at every reload, mostly what it was. */
 static bool assigned; /* since the last look */
 static uint64_t seen; /* a mark of the values then; 0: look anyhow */
+
+/* In the postmaster. PgReloadTime is set at the end of a reload: at the first assignment of a
+ * reload it is that of the one before. */
+static void (*before_reload)(void);
+static TimestampTz reload_before;
 
 static const struct config_enum_entry allow_http_words[] = {{"off", HF_HTTP_OFF, false},
     {"loopback", HF_HTTP_LOOPBACK, false}, {"any", HF_HTTP_ANY, false}, {NULL, 0, false}};
@@ -154,10 +160,10 @@ struct hf_settings *hf_pg_gucs_read(char *error, size_t error_size)
                 settings, row->key, write_value(i, buf, sizeof(buf)), error, error_size);
     }
     if (bad == 0 && allow_nobody_unless_named(settings) &&
-        hf_settings_finish(settings, error, error_size) == 0)
+        hf_settings_join(settings, error, error_size) == 0)
         return settings;
     hf_settings_destroy(settings);
-    seen = 0; /* what is wrong may be put right without a change: a file, say */
+    seen = 0;
     return NULL;
 }
 
@@ -172,14 +178,7 @@ static size_t number_of(const char *key)
     return i;
 }
 
-/* Whether more can be said of the value than of its form: flags must be known, a file be there. A
- * key alone is no error, since its certificate may be set next. */
-static bool is_checked_to_the_end(const struct hf_setting_row *row)
-{
-    return row->kind == HF_KIND_TEXT ||
-        (row->kind == HF_KIND_FILE && strcmp(row->key, "client_key_file") != 0);
-}
-
+/* Of a value more can be said than of its form: flags must be known, a file be there. */
 static bool refuses(const struct hf_setting_row *row, const char *value, char *error)
 {
     struct hf_settings *settings = hf_settings_create();
@@ -191,8 +190,10 @@ static bool refuses(const struct hf_setting_row *row, const char *value, char *e
         bad = hf_settings_set(settings, "flags", flags, error, ERROR_MAX);
     if (bad == 0)
         bad = hf_settings_set(settings, row->key, value, error, ERROR_MAX);
-    if (bad == 0 && is_checked_to_the_end(row))
-        bad = hf_settings_finish(settings, error, ERROR_MAX);
+    if (bad == 0 && row->kind == HF_KIND_TEXT)
+        bad = hf_settings_join(settings, error, ERROR_MAX);
+    if (bad == 0)
+        bad = hf_settings_check_files(settings, error, ERROR_MAX);
     hf_settings_destroy(settings);
     return bad != 0;
 }
@@ -242,25 +243,34 @@ static const struct {
 
 /* ---- defining them ---- */
 
+static void note_assignment(void)
+{
+    if (!IsUnderPostmaster && PgReloadTime != reload_before) {
+        reload_before = PgReloadTime;
+        before_reload();
+    }
+    assigned = true;
+}
+
 static void assign_text(const char *value, void *extra)
 {
     (void)value;
     (void)extra;
-    assigned = true;
+    note_assignment();
 }
 
 static void assign_number(int value, void *extra)
 {
     (void)value;
     (void)extra;
-    assigned = true;
+    note_assignment();
 }
 
 static void assign_switch(bool value, void *extra)
 {
     (void)value;
     (void)extra;
-    assigned = true;
+    note_assignment();
 }
 
 static const char *help_of(const struct hf_setting_row *row)
@@ -345,12 +355,14 @@ static void define(size_t i, const struct hf_settings *initial)
         define_text(i, name);
 }
 
-void hf_pg_gucs_define(void)
+void hf_pg_gucs_define(void (*call_before_reload)(void))
 {
     struct hf_settings *initial = hf_settings_create();
 
     if (initial == NULL)
         ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+    before_reload = call_before_reload;
+    reload_before = PgReloadTime;
     for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
         if (!is_left_out(&hf_settings_table[i]))
             define(i, initial);

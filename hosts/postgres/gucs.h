@@ -18,14 +18,17 @@
 
 #include "plugin/settings.h"
 
-/* In the postmaster, while it preloads us. */
-void hf_pg_gucs_define(void);
+/* In the postmaster, while it preloads us. before_reload is called there at every later reload,
+ * when the parameters still are what the reload before has made of them. */
+void hf_pg_gucs_define(void (*before_reload)(void));
 
 /* Settings as the parameters are at present, for hf_settings_destroy. NULL: what they mean together
- * is refused, or there is no memory; error says why. */
+ * is refused, or there is no memory; error says why. All processes come to the same result: files
+ * are not looked at. (Whether one is there is checked when its parameter is set.) */
 struct hf_settings *hf_pg_gucs_read(char *error, size_t error_size);
 
-/* Whether any has another value than at the last call. */
+/* Whether any has another value than at the last call. After a refusal it is said so once more at
+ * the next reload, whatever that changes. */
 bool hf_pg_gucs_changed(void);
 
 #endif

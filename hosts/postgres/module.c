@@ -7,7 +7,6 @@
 #include "hosts/postgres/shared.h"
 #include "hosts/postgres/worker.h"
 
-PGDLLEXPORT const Pg_magic_struct *Pg_magic_func(void);
 PG_MODULE_MAGIC;
 
 PGDLLEXPORT void _PG_init(void);
@@ -19,7 +18,7 @@ void _PG_init(void)
 
     if (!process_shared_preload_libraries_in_progress)
         return;
-    hf_pg_gucs_define();
+    hf_pg_gucs_define(hf_pg_follow_gucs);
     hf_pg_gucs_changed();
     settings = hf_pg_gucs_read(error, sizeof(error));
     if (settings == NULL)

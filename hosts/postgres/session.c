@@ -21,6 +21,9 @@
 #define NAME_LENGTH_MOST (HF_ORIGIN_MAX + 1) /* a final dot and a slash may come in addition */
 #define AGAIN_MS 1000 /* between attempts to take a reference that was refused */
 
+const char hf_pg_not_allowed[] =
+    "it is not among the hosts of hostflags.allowed_hosts, and is not asked";
+
 struct name {
     const char *text;
     uint32_t length;
@@ -82,16 +85,16 @@ static void begin(void)
 
     names_context =
         AllocSetContextCreate(TopMemoryContext, "hostflags names", ALLOCSET_DEFAULT_SIZES);
-    names = table_create(names_context, 16, NULL);
     hf_pg_registry()->seat = (uint32_t)hf_pg_own_number();
     held = table_create(context, 16, NULL);
     before_shmem_exit(release_all, 0);
 }
 
+/* Ends before it begins: without memory it throws, and there are no names then. */
 static void forget_names(void)
 {
-    MemoryContextReset(names_context);
     names = NULL;
+    MemoryContextReset(names_context);
     names = table_create(names_context, 16, NULL);
 }
 
@@ -108,8 +111,7 @@ static struct hf_pg_reference describe(const struct hf_acquired *acquired)
     case HF_ACQUIRED:
         break;
     case HF_NOT_ALLOWED:
-        return refused(HF_REFUSED_NOT_ALLOWED,
-            "it is not among the hosts of hostflags.allowed_hosts, and is not asked");
+        return refused(HF_REFUSED_NOT_ALLOWED, hf_pg_not_allowed);
     case HF_NO_HOST_SLOT:
         return refused(
             HF_REFUSED_HOSTS_FULL, "the table of hosts is full: hostflags.max_hosts are in use");
@@ -143,6 +145,7 @@ static struct hf_pg_reference acquire(const struct hf_upstream_key *key, struct 
     bool found;
 
     entry = table_insert(held, (struct name){copy, origin.length}, &found);
+    entry->reference = refused(HF_REFUSED_NOT_SHARING, "the lock could not be taken");
     acquired = hf_registry_acquire(registry, key, hf_clock_ms());
     reference = entry->reference = describe(&acquired);
     if (reference.handle == 0)
@@ -244,6 +247,8 @@ const struct hf_pg_reference *hf_pg_session_refer(const text *host)
 
     if (unlikely(held == NULL))
         begin();
+    if (unlikely(names == NULL))
+        forget_names();
     entry = table_lookup(names, name);
     if (unlikely(entry == NULL || entry->reference.handle == 0) &&
         (entry == NULL || entry->reference.again_ms <= hf_clock_coarse_ms()))

@@ -37,6 +37,9 @@ bool hf_pg_session_read(const text *host, uint32_t flag);
  */
 bool hf_pg_session_release(const text *host);
 
+/* Why a host is refused that hostflags.allowed_hosts does not name. */
+extern const char hf_pg_not_allowed[];
+
 /* The host's name as a key. False: it is none, *detail (constant) says why. */
 bool hf_pg_session_key(const text *host, struct hf_upstream_key *key, const char **detail);
 

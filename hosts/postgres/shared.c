@@ -69,21 +69,9 @@ static void request(void)
     RequestNamedLWLockTranche(TRANCHE, 1);
 }
 
-/* A combination that is refused leaves the settings as they were; the worker says so in the log. */
-static void follow_gucs(void)
-{
-    char error[HF_LOG_LINE_MAX];
-    struct hf_settings *made;
-
-    if (likely(!hf_pg_gucs_changed()))
-        return;
-    made = hf_pg_gucs_read(error, sizeof(error));
-    if (made != NULL)
-        hf_pg_use_settings(made, false);
-}
-
-/* At the start, and once more after a crash: then the memory is new, and all begins empty. The
- * sizes are those of before, since they need a restart. */
+/* At the start, and once more after a crash: then the memory is new, and all begins empty. It
+ * comes from the system as zero pages; those of the registry are not touched before they are
+ * needed. The sizes are those of before, since they need a restart. */
 static void startup(void)
 {
     uint32_t salt;
@@ -91,13 +79,13 @@ static void startup(void)
 
     if (next_startup_hook)
         next_startup_hook();
-    follow_gucs();
+    hf_pg_follow_gucs();
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     shared = ShmemInitStruct("hostflags", shared_bytes(), &found);
     lock.arg = &GetNamedLWLockTranche(TRANCHE)->lock;
     registry.lock = &lock;
     if (!found) {
-        memset(shared, 0, shared_bytes());
+        memset(shared, 0, offsetof(struct hf_pg_shared, block));
         atomic_store(&shared->worker, -1);
         ConditionVariableInit(&shared->heard);
         if (!pg_strong_random(&salt, sizeof(salt)))
@@ -105,6 +93,18 @@ static void startup(void)
         hf_registry_open(&registry, shared->block, registry.settings, salt);
     }
     LWLockRelease(AddinShmemInitLock);
+}
+
+void hf_pg_follow_gucs(void)
+{
+    char error[HF_LOG_LINE_MAX];
+    struct hf_settings *made;
+
+    if (likely(!hf_pg_gucs_changed()))
+        return;
+    made = hf_pg_gucs_read(error, sizeof(error)); /* if it is NULL, the worker says why */
+    if (made != NULL)
+        hf_pg_use_settings(made, false);
 }
 
 void hf_pg_shared_request(struct hf_settings *settings)
@@ -151,7 +151,7 @@ void hf_pg_use_settings(struct hf_settings *settings, bool publish)
 
 const struct hf_settings *hf_pg_settings(void)
 {
-    follow_gucs();
+    hf_pg_follow_gucs();
     return registry.settings;
 }
 

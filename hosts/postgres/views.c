@@ -153,6 +153,7 @@ static struct sums sum_up(const struct hf_totals *totals)
     struct hf_view view;
 
     for (uint32_t slot = 0; slot < slots; slot++) {
+        CHECK_FOR_INTERRUPTS();
         if (!hf_registry_view(hf_pg_registry(), slot, now, &view))
             continue;
         sums.hosts++;

@@ -30,7 +30,7 @@
 
 #include <signal.h>
 
-#define RESTART_S 5 /* after its death */
+#define RESTART_S 1 /* after its end */
 #define POLL_MS 100 /* between looks at the latch while something is in flight */
 #define REST_MS 600000 /* at most so long without a look */
 
@@ -96,29 +96,30 @@ static void open_library(void)
         ereport(FATAL, errmsg("hostflags: libcurl could not be initialised"));
 }
 
-/* Settings as the parameters are now; those of before, if these are refused. */
-static void apply_settings(void)
+/* Settings as the parameters are now. NULL: they are refused, which the log is told. */
+static struct hf_settings *read_settings(void)
 {
     char error[HF_LOG_LINE_MAX];
-    struct hf_settings *made;
+    struct hf_settings *made = hf_pg_gucs_read(error, sizeof(error));
 
-    hf_pg_gucs_changed();
-    made = hf_pg_gucs_read(error, sizeof(error));
     if (made == NULL)
         ereport(WARNING, errcode(ERRCODE_CONFIG_FILE_ERROR),
             errmsg("hostflags goes on with the settings of before: %s", error));
-    else
-        hf_pg_use_settings(made, true);
+    return made;
 }
 
+/* What is in flight is given up for other settings only. */
 static void reload(void)
 {
+    struct hf_settings *made;
+
     ConfigReloadPending = false;
     ProcessConfigFile(PGC_SIGHUP);
-    if (!hf_pg_gucs_changed())
+    made = hf_pg_gucs_changed() ? read_settings() : NULL;
+    if (made == NULL)
         return;
     close_refresher();
-    apply_settings();
+    hf_pg_use_settings(made, true);
     open_refresher();
 }
 
@@ -133,13 +134,18 @@ static void forget_worker(int code, Datum arg)
 /* What a worker before left in flight has no end any more. */
 static void begin(void)
 {
+    struct hf_settings *made;
+
     hf_user_agent(user_agent, "postgresql", PG_VERSION);
     open_library();
     before_shmem_exit(forget_worker, 0);
     atomic_store(&hf_pg_shared()->worker, hf_pg_own_number());
     atomic_store(&hf_pg_shared()->worker_pid, MyProcPid);
     hf_registry_lead(hf_pg_registry(), hf_clock_ms());
-    apply_settings();
+    hf_pg_gucs_changed();
+    made = read_settings();
+    if (made != NULL)
+        hf_pg_use_settings(made, true);
     open_refresher();
 }
 
@@ -181,6 +187,7 @@ void hf_pg_worker_main(Datum arg)
     (void)arg;
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+    pqsignal(SIGINT, SIG_IGN); /* pg_cancel_backend: there is no statement to be cancelled */
     BackgroundWorkerUnblockSignals();
     BackgroundWorkerInitializeConnection(NULL, NULL, 0);
     begin();

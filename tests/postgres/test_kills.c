@@ -141,7 +141,8 @@ static void test_terminated_worker(void)
     hf_flag_service_set_reply(service, NULL);
     CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
     CHECK(HF_WAIT_UNTIL(worker_of(session) > 0 && worker_of(session) != worker, PG_BOUND_MS));
-    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('flight.example.com', '20s')"), "t");
+    /* At once, not when a lost request is given up: 15 s after it was sent. */
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('flight.example.com', '10s')"), "t");
     CHECK_STR_EQ(
         pg_ask(session, "select hostflags.is_enabled('calm.example.com', 'telemetry')"), "t");
     CHECK_INT_EQ(
@@ -149,6 +150,46 @@ static void test_terminated_worker(void)
         1);
     CHECK_INT_EQ(hf_flag_service_count(service), 3);
     CHECK_INT_EQ(scene_sessions(session, "calm.example.com"), 1);
+    PQfinish(session);
+}
+
+/* There is no statement that could be cancelled. */
+static void test_cancelled_worker(void)
+{
+    PGconn *session;
+    pid_t worker;
+
+    if (!scene_ready())
+        return;
+    session = session_with("cancel.example.com");
+    worker = worker_of(session);
+    CHECK_STR_EQ(pg_ask(session, "select pg_cancel_backend(%d)", worker), "t");
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('after.example.com', '20s')"), "t");
+    CHECK_INT_EQ(worker_of(session), worker);
+    CHECK_INT_EQ(pg_server_count(server, "canceling statement"), 0);
+    PQfinish(session);
+}
+
+/* A postmaster that is stopped starts no successor, so the time between the two is as long as this
+ * takes. */
+static void test_no_worker(void)
+{
+    PGconn *session;
+    pid_t worker;
+
+    if (!scene_ready())
+        return;
+    session = session_with("gone.example.com");
+    worker = worker_of(session);
+    CHECK_INT_EQ(kill(pg_server_pid(server), SIGSTOP), 0);
+    CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
+    CHECK(HF_WAIT_UNTIL(
+        strcmp(pg_ask(session, "select worker_pid from hostflags.stats"), "null") == 0,
+        PG_BOUND_MS));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.acquire('orphan.example.com')"), "");
+    CHECK_INT_EQ(kill(pg_server_pid(server), SIGCONT), 0);
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('orphan.example.com', '20s')"), "t");
+    CHECK(HF_WAIT_UNTIL(worker_of(session) > 0 && worker_of(session) != worker, PG_BOUND_MS));
     PQfinish(session);
 }
 
@@ -183,6 +224,8 @@ int main(int argc, char **argv)
         {"the worker is in pg_stat_activity, and what it waits for", test_listed},
         {"pg_terminate_backend of the worker: it comes again, and the cache stays",
             test_terminated_worker},
+        {"pg_cancel_backend of the worker: it goes on", test_cancelled_worker},
+        {"stats names no worker while there is none", test_no_worker},
         {"a request in flight does not delay a shutdown", test_shutdown},
     };
     int status;
