@@ -17,6 +17,7 @@
  * A job is one request. While it is in flight its host's slot stays bound. How it ends is written
  * in completion.c.
  */
+#include "plugin/allowed.h"
 #include "plugin/block.h"
 
 #include <string.h>
@@ -195,6 +196,8 @@ enum hf_refresh_result hf_registry_refresh(
 
     hf_registry_lock(registry);
     block = hf_registry_block(registry);
+    if (key != NULL && !hf_allowed_fits(registry->settings->allowed_hosts, key))
+        best = HF_REFRESH_NOT_ALLOWED;
     for (uint32_t host = 0; host < block->slots_used; host++) {
         struct hf_host_entry *entry = hf_block_host(block, host);
         if (!entry->bound || !hf_host_is_allowed(registry, entry) ||

@@ -435,6 +435,7 @@ static int32_t refresh(const char *name)
     case HF_REFRESH_TOO_SOON:
         return HF_E_TOO_SOON;
     case HF_REFRESH_UNKNOWN:
+    case HF_REFRESH_NOT_ALLOWED:
         return HF_E_NOTFOUND;
     }
     return HF_E_NOTFOUND;

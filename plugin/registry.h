@@ -182,7 +182,8 @@ enum hf_refresh_result {
     HF_REFRESH_PLANNED, /* wake the worker */
     HF_REFRESH_IN_FLIGHT,
     HF_REFRESH_TOO_SOON, /* asked less than a second ago, or it said Retry-After */
-    HF_REFRESH_UNKNOWN /* nobody holds such a host */
+    HF_REFRESH_UNKNOWN, /* nobody holds such a host */
+    HF_REFRESH_NOT_ALLOWED /* nor may it be asked */
 };
 
 /* Makes hosts due now, whatever their org id; key NULL: all. Of several results the first one in

@@ -8,7 +8,6 @@
  */
 #include "hosts/postgres/session.h"
 #include "hosts/postgres/shared.h"
-#include "plugin/allowed.h"
 #include "plugin/clock.h"
 #include "plugin/describe.h"
 #include "plugin/discreet.h"
@@ -222,19 +221,15 @@ PGDLLEXPORT Datum hf_sql_wait_ready(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum hf_sql_refresh(PG_FUNCTION_ARGS)
 {
     const text *host = PG_GETARG_TEXT_PP(0);
-    const struct hf_settings *settings;
     struct hf_upstream_key key;
     struct hf_rules rules;
     const char *detail;
 
     hf_pg_require();
-    settings = hf_pg_settings();
+    hf_pg_settings();
     if (!hf_pg_session_key(host, &key, &detail))
         ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
             errmsg("host %s is refused: %s", shown(host), detail));
-    if (!hf_allowed_fits(settings->allowed_hosts, &key))
-        ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-            errmsg("host %s is refused: %s", shown(host), hf_pg_not_allowed));
     rules = hf_registry_rules(hf_pg_registry());
     if (!hf_rules_ask(&rules))
         ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -248,6 +243,9 @@ PGDLLEXPORT Datum hf_sql_refresh(PG_FUNCTION_ARGS)
         PG_RETURN_BOOL(true);
     case HF_REFRESH_TOO_SOON:
         PG_RETURN_BOOL(false);
+    case HF_REFRESH_NOT_ALLOWED:
+        ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+            errmsg("host %s is refused: %s", shown(host), hf_pg_not_allowed));
     case HF_REFRESH_UNKNOWN:
         break;
     }

@@ -88,10 +88,10 @@ static void test_new_worker(void)
     CHECK(HF_WAIT_UNTIL(pg_server_count(server, refusal) == refused + 1, PG_BOUND_MS));
     worker = (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
     CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
-    CHECK(HF_WAIT_UNTIL(
-        pg_number(session, "select coalesce(worker_pid, 0) from hostflags.stats where worker_pid "
-                           "<> %d",
-            worker) > 0,
+    CHECK(HF_WAIT_UNTIL(pg_number(session,
+                            "select coalesce(worker_pid, 0) from hostflags.stats where worker_pid "
+                            "<> %d",
+                            worker) > 0,
         PG_BOUND_MS));
     check_as_after_the_good_one();
     /* It is the worker that decides who is asked. */
@@ -187,8 +187,7 @@ static void test_nobody_named(void)
     session = pg_connect(bare, "postgres");
     CHECK_STR_EQ(pg_ask(session, "create extension hostflags"), "CREATE EXTENSION");
     CHECK_STR_EQ(pg_ask(session, "show hostflags.allowed_hosts"), "");
-    CHECK_STR_CONTAINS(
-        pg_ask(session, "select hostflags.acquire('a.example.com')"), "ERROR 42501");
+    CHECK_STR_CONTAINS(pg_ask(session, "select hostflags.acquire('a.example.com')"), "ERROR 42501");
     CHECK_STR_CONTAINS(pg_ask(session, "select hostflags.acquire('localhost')"), "ERROR 42501");
     CHECK_STR_EQ(pg_ask(session, "select hostflags.is_enabled('a.example.com', 'telemetry')"), "f");
     CHECK_INT_EQ(pg_number(session, "select hosts + requests from hostflags.stats"), 0);
