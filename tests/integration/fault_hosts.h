@@ -33,7 +33,8 @@ struct cell {
     size_t seen_before, seen_at_failure; /* the same as seen_by_server() counts */
     int64_t began_ms; /* not later than the request that fails */
     int64_t planned_ms; /* not later than the next one may be */
-    bool has_failed, is_asked_again;
+    int64_t failures; /* when it was seen to have failed */
+    bool has_failed, is_asked_again, has_failed_again;
     char shown[24]; /* in the matrix */
     char wrong[256], too_soon[128]; /* the first thing that is; "" none */
 };

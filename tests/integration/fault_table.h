@@ -58,7 +58,9 @@ static const struct fault faults[] = {
     {"429, Retry-After: 60", BY_STATUS, .reply = {.status = 429, .headers = "Retry-After: 60"},
         SAYS_HTTP(429), A_MINUTE},
     {"500", BY_STATUS, .reply = {.status = 500}, SAYS_HTTP(500), BACKOFF},
+    {"502", BY_STATUS, .reply = {.status = 502}, SAYS_HTTP(502), BACKOFF},
     {"503", BY_STATUS, .reply = {.status = 503}, SAYS_HTTP(503), BACKOFF},
+    {"504", BY_STATUS, .reply = {.status = 504}, SAYS_HTTP(504), BACKOFF},
 
     {"refused", BY_CONNECTION, .how = REFUSE, SAYS_CONNECT, BACKOFF},
     {"reset", BY_CONNECTION, .reply = {.fault = HF_FAULT_RESET}, SAYS_CONNECT, BACKOFF},
@@ -67,6 +69,8 @@ static const struct fault faults[] = {
         .http_status = 200, BACKOFF},
 
     {"bad TLS: self-signed", BY_TLS, .how = OTHER_CERT, .cert = HF_CERT_SELF_SIGNED, SAYS_TLS,
+        .https_only = true, BACKOFF},
+    {"bad TLS: unknown CA", BY_TLS, .how = OTHER_CERT, .cert = HF_CERT_UNKNOWN_CA, SAYS_TLS,
         .https_only = true, BACKOFF},
     {"bad TLS: wrong name", BY_TLS, .how = OTHER_CERT, .cert = HF_CERT_WRONG_NAME, SAYS_TLS,
         .https_only = true, BACKOFF},

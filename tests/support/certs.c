@@ -150,6 +150,19 @@ static bool make_untrusted_client(struct hf_certs *certs, const char *request_fi
     return good;
 }
 
+static bool make_by_unknown_authority(struct hf_certs *certs, const char *request_file)
+{
+    char *ca = hf_tmpdir_path(certs->directory, "unknown-ca.pem");
+    char *ca_key = hf_tmpdir_path(certs->directory, "unknown-ca-key.pem");
+    bool good = make_key(ca_key) &&
+        self_sign(certs, ca_key, ca, "/CN=Unknown authority", "authority") &&
+        sign_by(certs, ca, ca_key, request_file, LATER, "here", certs->files[HF_CERT_UNKNOWN_CA]);
+
+    free(ca);
+    free(ca_key);
+    return good;
+}
+
 static bool make_clients(struct hf_certs *certs, const char *ca_key, const char *request_file)
 {
     return request(certs, "/CN=client", request_file) &&
@@ -168,6 +181,7 @@ static bool make_all(struct hf_certs *certs, const char *ca_key, const char *req
         request(certs, "/CN=localhost", request_file) &&
         sign(certs, ca_key, request_file, LATER, "here", certs->files[HF_CERT_GOOD]) &&
         sign(certs, ca_key, request_file, before, "here", certs->files[HF_CERT_EXPIRED]) &&
+        make_by_unknown_authority(certs, request_file) &&
         request(certs, "/CN=elsewhere.invalid", request_file) &&
         sign(certs, ca_key, request_file, LATER, "elsewhere", certs->files[HF_CERT_WRONG_NAME]) &&
         make_clients(certs, ca_key, request_file);
@@ -178,7 +192,8 @@ struct hf_certs *hf_certs_create(void)
     static const char *const names[HF_CERT_COUNT] = {[HF_CERT_GOOD] = "good.pem",
         [HF_CERT_WRONG_NAME] = "wrong-name.pem",
         [HF_CERT_EXPIRED] = "expired.pem",
-        [HF_CERT_SELF_SIGNED] = "self-signed.pem"};
+        [HF_CERT_SELF_SIGNED] = "self-signed.pem",
+        [HF_CERT_UNKNOWN_CA] = "unknown-authority.pem"};
     struct hf_certs *certs = calloc(1, sizeof(*certs));
     char *ca_key, *request_file;
     bool good;

@@ -12,6 +12,7 @@ enum hf_cert {
     HF_CERT_WRONG_NAME, /* signed, for elsewhere.invalid */
     HF_CERT_EXPIRED, /* signed, for the same, until yesterday */
     HF_CERT_SELF_SIGNED, /* for the same, signed by itself */
+    HF_CERT_UNKNOWN_CA, /* for the same, signed by an authority of another name */
     HF_CERT_COUNT
 };
 
