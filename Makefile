@@ -342,8 +342,8 @@ bench-postgres:
 	@$(MAKE) --no-print-directory -j$(JOBS) $(B)/tests/postgres/run_load
 	@HF_BUILD=$(B) $(B)/tests/postgres/run_load
 
-# The picture is drawn also when a target was missed. README's tables are compared with what came out, unless
-# it is another day (HF_SEED). simulate-docs puts both where README shows them.
+# The picture is drawn also when a target was missed. README's tables and its picture are compared with what came
+# out, unless it is another day (HF_SEED). simulate-docs puts both where README shows them.
 DRAW = gnuplot -e "directory='$(B)/simulate'; kind='$(1)'" tests/simulate/day.gnuplot
 
 .PHONY: simulate simulate-docs
@@ -353,11 +353,11 @@ simulate:
 	@mkdir -p $(B)/simulate
 	@status=0; $(SIMULATE) $(B)/simulate || status=1; \
 	  $(call DRAW,png) && $(call DRAW,svg) || exit 1; \
-	  $(if $(HF_SEED),,.ci/simulate-tables README.md $(B)/simulate/readme.md $(or $(TABLES),check) || status=1;) exit $$status
+	  $(if $(HF_SEED),,.ci/simulate-tables README.md $(B)/simulate/summary $(or $(SHOWN),check) || status=1; \
+	  .ci/simulate-picture $(B)/simulate/day.svg tests/simulate/day.svg $(or $(SHOWN),check) || status=1;) exit $$status
 
 simulate-docs:
-	@$(MAKE) --no-print-directory simulate TABLES=write
-	@cp $(B)/simulate/day.svg tests/simulate/day.svg
+	@$(MAKE) --no-print-directory simulate SHOWN=write
 
 # clang's objects go to build/fuzz, and so does what is found.
 FUZZ_FLAGS := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

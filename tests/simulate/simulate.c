@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * A day of 1,000 proxies with 50 hosts each, in seconds. Argument: the directory for what is
- * written: day.csv (10 s a line), picture.csv and events.gnuplot (for the picture), summary (which
- * is also printed) and readme.md (the part of it that README shows). HF_SEED chooses another day of
+ * written: day.csv (10 s a line), picture.csv and events.gnuplot (for the picture), and summary
+ * (which is also printed, and shown by README). HF_SEED chooses another day of
  * the same kind. Exit status 1: a target was missed.
  */
 #include "tests/simulate/fleet.h"
@@ -66,7 +66,6 @@ static void write_summary(const struct hf_summary *summary, const char *director
 /* Gives the number of missed targets. */
 static int write_results(const struct hf_summary *summary, const char *directory)
 {
-    struct hf_summary shorter = *summary;
     FILE *file = create(directory, "events.gnuplot");
 
     hf_summary_write_events(summary, PICTURE_LINE_S, file);
@@ -74,8 +73,6 @@ static int write_results(const struct hf_summary *summary, const char *directory
     write_csv(summary, PICTURE_LINE_S, directory, "picture.csv");
     write_csv(summary, DAY_LINE_S, directory, "day.csv");
     write_summary(summary, directory, "summary");
-    shorter.retries = NULL;
-    write_summary(&shorter, directory, "readme.md");
     return hf_summary_write(summary, stdout);
 }
 

@@ -170,7 +170,9 @@ static void check_calm(struct writer *writer)
         "%" PRIu32 ", %.2f x the mean of %.1f", load.busiest_minute_of_one, minute, minute_mean);
     snprintf(target, sizeof(target), "at most %.0f", most);
     check(writer, load.busiest_second_of_one <= most, "calm: busiest second of any one host",
-        target, "%" PRIu32 " of %" PRIu32 " proxies", load.busiest_second_of_one, ledger->proxies);
+        target, "%" PRIu32 " of %" PRIu32 ", %.1f x the mean of %.2f", load.busiest_second_of_one,
+        ledger->proxies, load.busiest_second_of_one / load.mean_of_one_per_s,
+        load.mean_of_one_per_s);
 }
 
 /* The promise: one request per host and interval of 0.80 to 0.95 of the TTL. */
@@ -238,6 +240,10 @@ static void write_retries(struct writer *writer)
 {
     char value[TEXT_MAX];
 
+    fputs("Retry-After at its worst: all proxies start in the first second of an outage of ten "
+          "minutes, and one\nservice tells all of them the same. The largest share of them that it "
+          "then sees in the same second, during\nthe outage and after it:\n\n",
+        writer->file);
     fputs("| Retry-After   | share during | after   |        |\n|---|---|---|---|\n", writer->file);
     for (int i = 0; i < HF_RETRIES; i++) {
         const struct hf_retries *row = &writer->summary->retries[i];
