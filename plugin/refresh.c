@@ -7,14 +7,13 @@
 #include "plugin/refresh.h"
 
 #include "plugin/clock.h"
+#include "plugin/random.h"
 #include "plugin/request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-#define TAKE_AT_ONCE 8 /* jobs per look into the registry: they lie on the stack */
 
 struct slot {
     struct hf_request request;
@@ -29,15 +28,6 @@ struct hf_refresher {
     uint32_t free_count;
     struct slot slots[]; /* max_in_flight */
 };
-
-/* xorshift64*: jitter needs no better source. */
-static uint32_t draw(struct hf_refresher *refresher)
-{
-    refresher->random ^= refresher->random >> 12;
-    refresher->random ^= refresher->random << 25;
-    refresher->random ^= refresher->random >> 27;
-    return (uint32_t)(refresher->random * 2685821657736338717u >> 32);
-}
 
 /* ---- logging what became of a request ---- */
 
@@ -95,8 +85,8 @@ static void complete(
     struct hf_refresher *refresher, struct slot *slot, const struct hf_completion *completion)
 {
     const struct hf_job *job = &slot->request.job;
-    struct hf_completed completed = hf_registry_complete(
-        refresher->parts.registry, job, completion, hf_clock_ms(), draw(refresher));
+    struct hf_completed completed = hf_registry_complete(refresher->parts.registry, job, completion,
+        hf_clock_ms(), hf_random_draw(&refresher->random));
 
     if (completed.counted && completion->outcome != HF_OUTCOME_OK)
         log_failure(refresher, job, completion, &completed);
@@ -139,19 +129,18 @@ static void probe(struct hf_refresher *refresher, const struct hf_job *job)
 
 static void start_due(struct hf_refresher *refresher)
 {
-    struct hf_job jobs[TAKE_AT_ONCE];
-    size_t most, count;
+    struct hf_job jobs[HF_TAKE_AT_ONCE];
+    size_t count;
 
-    do {
-        most = refresher->free_count < TAKE_AT_ONCE ? refresher->free_count : TAKE_AT_ONCE;
-        count = hf_registry_take_due(refresher->parts.registry, hf_clock_ms(), jobs, most);
+    while ((count = hf_registry_take_some(
+                refresher->parts.registry, hf_clock_ms(), jobs, refresher->free_count)) > 0) {
         for (size_t i = 0; i < count; i++) {
             if (jobs[i].probe)
                 probe(refresher, &jobs[i]);
             else
                 ask(refresher, &jobs[i]);
         }
-    } while (count > 0 && count == most);
+    }
 }
 
 /* How long there is nothing to start. With all slots in use it is an end that is awaited. */

@@ -143,6 +143,16 @@ struct hf_job {
 size_t hf_registry_take_due(
     struct hf_registry *registry, int64_t now, struct hf_job *jobs, size_t most);
 
+/* The same for who starts what it takes, and then takes more, until 0 is left: as many as there are
+ * free places for, and no more than lie well on the stack. */
+#define HF_TAKE_AT_ONCE 8
+static inline size_t hf_registry_take_some(
+    struct hf_registry *registry, int64_t now, struct hf_job jobs[HF_TAKE_AT_ONCE], uint32_t places)
+{
+    return hf_registry_take_due(
+        registry, now, jobs, places < HF_TAKE_AT_ONCE ? places : HF_TAKE_AT_ONCE);
+}
+
 /* How a request ended. */
 struct hf_completion {
     enum hf_outcome outcome;

@@ -9,12 +9,14 @@
 #ifndef HOSTFLAGS_TESTS_FUZZ_H
 #define HOSTFLAGS_TESTS_FUZZ_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -42,6 +44,16 @@ static inline char *hf_fuzz_text(const char *bytes, size_t length)
     if (text == NULL)
         abort();
     return text;
+}
+
+/* The lowest descriptor that is free: the same before and after, and none was left open. */
+static inline int hf_fuzz_next_descriptor(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    HOLDS(fd >= 0);
+    close(fd);
+    return fd;
 }
 
 /* The rest of an input that is read line by line. */

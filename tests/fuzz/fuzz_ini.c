@@ -143,15 +143,6 @@ static int make_file(const uint8_t *data, size_t size, char *path, size_t path_s
     return fd;
 }
 
-/* The lowest descriptor that is free. */
-static int next_descriptor(void)
-{
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-    close(fd);
-    return fd;
-}
-
 static int count_lines(const uint8_t *data, size_t size)
 {
     int lines = 1;
@@ -164,7 +155,7 @@ static int count_lines(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[64];
-    int fd = make_file(data, size, path, sizeof(path)), free_before = next_descriptor();
+    int fd = make_file(data, size, path, sizeof(path)), free_before = hf_fuzz_next_descriptor();
     struct file file = {data, size, count_lines(data, size)};
     struct complaints complaints = {.path = path, .lines = file.lines};
     struct hf_config *config = hf_config_read(path, on_problem, &complaints);
@@ -176,7 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         hf_config_release(config);
         hf_config_release(config);
     }
-    HOLDS(next_descriptor() == free_before);
+    HOLDS(hf_fuzz_next_descriptor() == free_before);
     close(fd);
     return 0;
 }

@@ -255,20 +255,11 @@ static struct input read_input(const uint8_t *data, size_t size)
     return input;
 }
 
-/* The lowest descriptor that is free. */
-static int next_descriptor(void)
-{
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-    close(fd);
-    return fd;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = read_input(data, size);
     size_t cut_size = size % 200; /* also 0 */
-    int free_before = next_descriptor();
+    int free_before = hf_fuzz_next_descriptor();
     struct outcome whole, cut;
 
     setenv("HF_SECRET", SECRET, 1);
@@ -281,7 +272,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_keys(&input);
         check_settings(whole.settings, cut.settings);
     }
-    HOLDS(next_descriptor() == free_before);
+    HOLDS(hf_fuzz_next_descriptor() == free_before);
     hf_settings_destroy(whole.settings);
     hf_settings_destroy(cut.settings);
     free(whole.error);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/chance.h"
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"
 #include "tests/support/suite.h"
@@ -293,60 +294,51 @@ static void test_host_slots(void)
 
 struct mixer {
     pthread_t thread;
-    uint32_t random;
+    uint64_t seed;
     size_t steps;
     hf_conn conns[HELD];
 };
 
-static uint32_t draw(struct mixer *mixer, uint32_t below)
-{
-    mixer->random ^= mixer->random << 13;
-    mixer->random ^= mixer->random >> 17;
-    mixer->random ^= mixer->random << 5;
-    return mixer->random % below;
-}
-
-static void mix_connect(struct mixer *mixer, hf_conn *conn)
+static void mix_connect(hf_conn *conn)
 {
     static const char *const org_ids[ORGS] = {NULL, "1", "22"};
-    int side = (int)draw(mixer, SIDES);
+    int side = (int)draw(SIDES);
 
     plugin->on_disconnect(*conn);
-    *conn = hf_test_connect_to(
-        plugin, hf_flag_service_url(services[side]), 0, org_ids[draw(mixer, ORGS)]);
+    *conn = hf_test_connect_to(plugin, hf_flag_service_url(services[side]), 0, org_ids[draw(ORGS)]);
     hf_thread_check(*conn != HF_NO_CONN);
 }
 
 static void mix_step(struct mixer *mixer)
 {
     static __thread char buffer[8192];
-    hf_conn *conn = &mixer->conns[draw(mixer, HELD)];
+    hf_conn *conn = &mixer->conns[draw(HELD)];
     struct hf_answer answer;
     int32_t result;
 
-    switch (draw(mixer, 12)) {
+    switch (draw(12)) {
     case 0:
-        mix_connect(mixer, conn);
+        mix_connect(conn);
         break;
     case 1:
         plugin->on_disconnect(*conn);
         break;
     case 2:
-        answer = hf_test_explain(plugin, *conn, draw(mixer, 2));
+        answer = hf_test_explain(plugin, *conn, draw(2));
         hf_thread_check(answer.enabled == 0 || answer.enabled == 1);
         break;
     case 3:
         hf_thread_check(plugin->status(HF_STATUS_JSON, buffer, sizeof(buffer)) > 0);
         break;
     case 4:
-        result = plugin->refresh(draw(mixer, 2) ? NULL : hf_flag_service_url(services[A]));
+        result = plugin->refresh(draw(2) ? NULL : hf_flag_service_url(services[A]));
         hf_thread_check(result == HF_OK || result == HF_E_TOO_SOON || result == HF_E_NOTFOUND);
         break;
     case 5:
         hf_thread_check(plugin->flag_index("y") == Y);
         break;
     default:
-        result = plugin->is_enabled(*conn, draw(mixer, 3));
+        result = plugin->is_enabled(*conn, draw(3));
         hf_thread_check(result == 0 || result == 1);
     }
 }
@@ -355,6 +347,7 @@ static void *mix(void *arg)
 {
     struct mixer *mixer = arg;
 
+    random_state = mixer->seed;
     for (; !atomic_load(&stop); mixer->steps++)
         mix_step(mixer);
     for (size_t i = 0; i < HELD; i++)
@@ -364,7 +357,7 @@ static void *mix(void *arg)
 
 static void test_mixed(void)
 {
-    struct mixer mixers[MIXERS] = {{.random = 1}, {.random = 2}, {.random = 3}, {.random = 4}};
+    struct mixer mixers[MIXERS] = {{.seed = 1}, {.seed = 2}, {.seed = 3}, {.seed = 4}};
     int64_t end_ms;
 
     start_services();

@@ -11,12 +11,12 @@
 #include "tests/simulate/fleet.h"
 
 #include "plugin/block.h"
+#include "plugin/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TAKE_AT_ONCE 8 /* as refresh.c */
 #define PAGE 4096
 
 enum { START, WAKE, FIRST };
@@ -191,15 +191,13 @@ static void end(struct fleet *fleet, struct proxy *proxy, uint32_t number, int64
 /* What a turn of the refresher does after it has taken note of what ended. */
 static void start_due(struct fleet *fleet, struct proxy *proxy, int64_t now)
 {
-    struct hf_job jobs[TAKE_AT_ONCE];
-    size_t most, count;
+    struct hf_job jobs[HF_TAKE_AT_ONCE];
+    size_t count;
 
-    do {
-        most = proxy->free_count < TAKE_AT_ONCE ? proxy->free_count : TAKE_AT_ONCE;
-        count = hf_registry_take_due(&proxy->registry, now, jobs, most);
+    while ((count = hf_registry_take_some(&proxy->registry, now, jobs, proxy->free_count)) > 0) {
         for (size_t i = 0; i < count; i++)
             ask(fleet, proxy, &jobs[i], now);
-    } while (count > 0 && count == most);
+    }
     plan(fleet, proxy, WAKE,
         proxy->free_count == 0 ? HF_NEVER : hf_registry_next_due(&proxy->registry));
 }

@@ -5,6 +5,8 @@
  */
 #include "tests/simulate/service.h"
 
+#include "plugin/random.h"
+
 #include <stdlib.h>
 
 #define LATENCY_LEAST_MS 20
@@ -22,14 +24,6 @@ struct hf_service {
     uint64_t random;
     struct bucket buckets[];
 };
-
-uint32_t hf_random_draw(uint64_t *state)
-{
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return (uint32_t)(*state * 2685821657736338717u >> 32);
-}
 
 /* splitmix64: neighbouring numbers give states that have nothing in common. */
 uint64_t hf_random_state(uint64_t seed, uint64_t number)

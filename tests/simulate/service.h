@@ -29,10 +29,7 @@ void hf_service_destroy(struct hf_service *service);
 /* One request to the service of that host. `now` never decreases. */
 struct hf_service_answer hf_service_ask(struct hf_service *service, uint32_t host, int64_t now);
 
-/* Even random numbers: xorshift64*, as the refresher draws its jitter. *state is not 0. */
-uint32_t hf_random_draw(uint64_t *state);
-
-/* Another state, never 0, for each number of a seed. */
+/* For hf_random_draw: another state, never 0, for each number of a seed. */
 uint64_t hf_random_state(uint64_t seed, uint64_t number);
 
 #endif

@@ -17,18 +17,12 @@
 
 #include <stdatomic.h>
 
+#include "tests/stress/phases.h"
 #include "tests/stress/verdict.h"
 
 enum { MEMBERS = 6, HELD_MOST = 60, STALE_MOST = 32, OPS_AT_ONCE = 50 };
 enum { D = 2, FLAGS = 3 }; /* a and b are in cache_fixture.h */
 enum { LINGER_MS = 300, REST_MS = 450, LIES_PRINTED = 5 };
-
-enum phase {
-    LOAD, /* all at random */
-    HOLD, /* nothing is called but is_enabled, of all that is held */
-    LET_GO, /* all is given back */
-    GO_HOME
-};
 
 struct member {
     pthread_t thread;
@@ -55,12 +49,6 @@ FIXTURE int64_t held(int host)
     for (int i = 0; i < MEMBERS; i++)
         sum += crew[i].life == life ? crew[i].held[host] : 0;
     return sum;
-}
-
-/* The host that nobody connects to at present, so that it leaves in the midst of the load. */
-FIXTURE int resting_host(void)
-{
-    return (int)(hf_wait_now_ms() / REST_MS % HOSTS);
 }
 
 /* Whether that life was there all the time since its number was read. */
@@ -106,7 +94,7 @@ FIXTURE void connect_one(struct member *member)
     hf_conn conn;
 
     forget_earlier_life(member, number);
-    if (host == resting_host() || member->count == HELD_MOST)
+    if (host == resting_host(HOSTS, REST_MS) || member->count == HELD_MOST)
         return;
     conn = connect_to_host(host);
     if (!is_still(number)) {
@@ -274,7 +262,7 @@ FIXTURE void act_once(struct member *member)
 
 FIXTURE void load(struct member *member)
 {
-    let_go(member, resting_host());
+    let_go(member, resting_host(HOSTS, REST_MS));
     for (int i = 0; i < OPS_AT_ONCE && phase == LOAD; i++)
         act_once(member);
     if (draw(2500) == 0)
@@ -292,6 +280,7 @@ FIXTURE void take_part(struct member *member, enum phase now)
         member->unread = count_unread(member);
         break;
     case LET_GO:
+    case FILL:
     case GO_HOME:
         let_go(member, ALL_HOSTS);
         break;

@@ -16,6 +16,8 @@
 #include <sys/prctl.h>
 
 #include "tests/integration/cache_fixture.h"
+#include "tests/stress/phases.h"
+#include "tests/support/chance.h"
 
 enum { HOSTS = 8, CHILDREN = 6, HELD_MOST = 100, MAX_CONNECTIONS = 20000 };
 enum { TTL_MS = 2000, EARLY_MS = TTL_MS * 8 / 10, LINGER_MS = 300, BUSY_MS = 100 };
@@ -24,13 +26,6 @@ enum { REST_MS = 4000 }; /* enough for the dead's references to return, and for 
 #define SETTINGS \
     "flags = a, b\nallow_http = loopback\nshare = on\nttl = 2s\nttl_min = 100ms\n" \
     "linger = 300ms\nmax_hosts = 8\nmax_connections = 20000\n"
-
-enum phase {
-    LOAD, /* all at random */
-    HOLD, /* nothing is called but is_enabled, of all that is held */
-    LET_GO, /* all is given back */
-    FILL /* the first child takes every connection that there is */
-};
 
 /* One per child, written by it alone while it lives. */
 struct ledger {
@@ -51,18 +46,6 @@ FIXTURE struct board {
     struct ledger ledgers[CHILDREN];
 } * board;
 
-/* ---- chance ---- */
-
-FIXTURE uint64_t random_state;
-
-FIXTURE uint32_t draw(uint32_t below)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 32) % below;
-}
-
 /* ---- what all know ---- */
 
 FIXTURE const char *url_of(int host)
@@ -80,12 +63,6 @@ FIXTURE int64_t held(int host)
     for (int i = 0; i < CHILDREN; i++)
         sum += board->ledgers[i].held[host];
     return sum;
-}
-
-/* The host that nobody connects to at present, so that it leaves in the midst of the load. */
-FIXTURE int resting_host(void)
-{
-    return (int)(hf_wait_now_ms() / REST_MS % HOSTS);
 }
 
 /* ---- a child ---- */
@@ -128,7 +105,7 @@ FIXTURE void connect_one(struct holder *holder)
     int host = (int)draw(HOSTS);
     hf_conn conn;
 
-    if (holder->count == HELD_MOST || host == resting_host())
+    if (holder->count == HELD_MOST || host == resting_host(HOSTS, REST_MS))
         return;
     conn = connect_counted(host);
     if (conn == HF_NO_CONN)
@@ -221,7 +198,7 @@ FIXTURE void take_part(struct holder *holder, enum phase phase)
 {
     switch (phase) {
     case LOAD:
-        let_go(holder, resting_host());
+        let_go(holder, resting_host(HOSTS, REST_MS));
         for (int i = 0; i < 50 && board->phase == LOAD; i++)
             act_once(holder);
         break;
@@ -229,6 +206,7 @@ FIXTURE void take_part(struct holder *holder, enum phase phase)
         holder->ledger->unread = count_unread(holder);
         break;
     case LET_GO:
+    case GO_HOME:
         let_go(holder, -1);
         break;
     case FILL:

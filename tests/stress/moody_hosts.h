@@ -18,21 +18,11 @@
 
 #include "tests/integration/cache_fixture.h"
 #include "tests/support/certs.h"
+#include "tests/support/chance.h"
 
 enum { HOSTS = 12 };
 
-/* ---- chance ---- */
-
 FIXTURE uint64_t seed; /* of all that is drawn; each thread goes its own way from there */
-FIXTURE _Thread_local uint64_t random_state;
-
-FIXTURE uint32_t draw(uint32_t below)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 32) % below;
-}
 
 /* ---- what is sent ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * Upstream names of any bytes at all: what must hold for each of many thousand.
+ * Upstream names of any bytes at all, the same in every run: what must hold for each of thousands.
  */
 #include "plugin/upstream.h"
 
@@ -8,20 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/chance.h"
 #include "tests/support/suite.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* xorshift64: the same names in every run. */
-static uint32_t draw(uint32_t below)
-{
-    static uint64_t state = 88172645463325252u;
-
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 32) % below;
-}
 
 static void random_bytes(char *name)
 {
