@@ -20,7 +20,7 @@
 #include "tests/support/certs.h"
 #include "tests/support/chance.h"
 
-enum { HOSTS = 12 };
+enum { HOSTS = 12, SAID_TTL_MS = 1000 /* by a service that says one */ };
 
 FIXTURE uint64_t seed; /* of all that is drawn; each thread goes its own way from there */
 
@@ -38,6 +38,7 @@ struct moody_host {
     struct hf_flag_service *service;
     enum mood *moods; /* of each reply in turn */
     int64_t *retry_after_ms; /* where it is LATER */
+    int64_t *ttl_ms; /* where it is GOOD: as it says; 0: it does not */
     size_t planned; /* replies; what comes after them is good */
     size_t judged; /* requests */
 };
@@ -76,11 +77,17 @@ FIXTURE const char *much(void)
     return text;
 }
 
-FIXTURE const char *ttl_of(uint32_t dice)
+/* The truth, with the TTL that holds or with none. For the caller to free. */
+FIXTURE char *draw_truth(int host, int64_t *ttl_ms)
 {
-    static const char *const tails[] = {"}", ",\"ttl_seconds\":1}", ",\"ttl_seconds\":-1}"};
+    static const struct {
+        const char *tail;
+        int64_t ttl_ms;
+    } rows[] = {{"}", 0}, {",\"ttl_seconds\":1}", SAID_TTL_MS}, {",\"ttl_seconds\":-1}", 0}};
+    uint32_t dice = draw(COUNT(rows));
 
-    return tails[dice % COUNT(tails)];
+    *ttl_ms = rows[dice].ttl_ms;
+    return document(is_odd(host), rows[dice].tail);
 }
 
 /* The body is the caller's to free. */
@@ -130,7 +137,7 @@ FIXTURE void draw_reply(int host, size_t number)
     enum mood mood = GOOD;
 
     if (dice < 60) {
-        body = document(is_odd(host), ttl_of(draw(3)));
+        body = draw_truth(host, &hosts[host].ttl_ms[number]);
     } else if (dice < 65) {
         body = strdup("");
         reply.status = 304;
@@ -185,7 +192,8 @@ FIXTURE void start_host(int host, size_t planned)
     one->planned = planned;
     one->moods = calloc(planned, sizeof(*one->moods));
     one->retry_after_ms = calloc(planned, sizeof(*one->retry_after_ms));
-    if (!one->service || !one->moods || !one->retry_after_ms)
+    one->ttl_ms = calloc(planned, sizeof(*one->ttl_ms));
+    if (!one->service || !one->moods || !one->retry_after_ms || !one->ttl_ms)
         abort();
     hf_flag_service_set_flag(one->service, "a", is_odd(host));
     hf_flag_service_set_flag(one->service, "d", is_odd(host));
@@ -211,6 +219,7 @@ FIXTURE void stop_hosts(void)
         hf_flag_service_stop(hosts[host].service);
         free(hosts[host].moods);
         free(hosts[host].retry_after_ms);
+        free(hosts[host].ttl_ms);
     }
     hf_certs_destroy(certs);
 }

@@ -4,7 +4,8 @@
  *
  * From what a request was answered follows when the next one may come without an excuse:
  *
- *     after a good answer, or a 304 to an ETag   0.8 TTL later, and no TTL is below 1 s
+ *     after a good answer, or a 304 to an ETag   0.8 TTL later: that which the values came with, or
+ *                                                else that of the settings when they came
  *     after Retry-After                          when that time is over
  *     after any other failure                    2.5 s later, the shortest backoff
  *     after a 304 to no ETag                     at once; the second one in a row is a failure
@@ -29,7 +30,7 @@
 #include "tests/stress/moody_hosts.h"
 
 enum { ALL_HOSTS = -1 };
-enum { AFTER_GOOD_MS = 800, AFTER_BAD_MS = 2500, DELAY_MOST_MS = 300 };
+enum { AFTER_BAD_MS = 2500, DELAY_MOST_MS = 300 };
 enum { CLOCK_MS = 20 }; /* connections are made by a clock as coarse as the kernel's tick */
 
 enum { LATE_MS = 1000 }; /* from when an answer should be sent until it is understood, at most */
@@ -43,13 +44,15 @@ struct event {
     enum cause cause;
     int host; /* or ALL_HOSTS */
     int64_t from_ms, to_ms;
+    int64_t ttl_ms; /* of the settings from then on; 0: as before */
 };
 
 FIXTURE pthread_mutex_t events_mutex = PTHREAD_MUTEX_INITIALIZER;
 FIXTURE struct event *events;
 FIXTURE size_t event_count, event_room;
 
-FIXTURE void add_event(enum cause cause, int host, int64_t from_ms)
+/* ttl_ms: of the settings that came with it; 0: none did. It ends now. */
+FIXTURE void add_settings_event(enum cause cause, int host, int64_t from_ms, int64_t ttl_ms)
 {
     pthread_mutex_lock(&events_mutex);
     if (event_count == event_room) {
@@ -58,8 +61,13 @@ FIXTURE void add_event(enum cause cause, int host, int64_t from_ms)
         if (!events)
             abort();
     }
-    events[event_count++] = (struct event){cause, host, from_ms, hf_wait_now_ms()};
+    events[event_count++] = (struct event){cause, host, from_ms, hf_wait_now_ms(), ttl_ms};
     pthread_mutex_unlock(&events_mutex);
+}
+
+FIXTURE void add_event(enum cause cause, int host, int64_t from_ms)
+{
+    add_settings_event(cause, host, from_ms, 0);
 }
 
 /* One that began before to_ms and ended after from_ms. */
@@ -74,6 +82,21 @@ FIXTURE bool has_event(enum cause cause, int host, int64_t from_ms, int64_t to_m
     return false;
 }
 
+/* The shortest of the settings' that held at some time between the two. One thread changes settings,
+ * so these events are in the order of time. */
+FIXTURE int64_t shortest_ttl_ms(int64_t from_ms, int64_t to_ms)
+{
+    int64_t shortest_ms = INT64_MAX;
+
+    for (size_t i = 0; i < event_count; i++) {
+        if (events[i].ttl_ms == 0 || events[i].from_ms > to_ms)
+            continue;
+        if (events[i].to_ms < from_ms || events[i].ttl_ms < shortest_ms)
+            shortest_ms = events[i].ttl_ms;
+    }
+    return shortest_ms;
+}
+
 /* ---- what the n-th request was answered ---- */
 
 FIXTURE int64_t time_of(int host, size_t number)
@@ -81,13 +104,37 @@ FIXTURE int64_t time_of(int host, size_t number)
     return hf_flag_service_request(hosts[host].service, number)->time_ms;
 }
 
-FIXTURE enum mood mood_of(int host, size_t number)
+FIXTURE bool asks_by_etag(int host, size_t number)
 {
     const struct hf_flag_request *request = hf_flag_service_request(hosts[host].service, number);
-    enum mood mood = number < hosts[host].planned ? hosts[host].moods[number] : GOOD;
-    bool asks_by_etag = hf_flag_request_header(request, "If-None-Match") != NULL;
 
-    return asks_by_etag && (mood == GARBAGE || mood == UNASKED_304) ? GOOD : mood;
+    return hf_flag_request_header(request, "If-None-Match") != NULL;
+}
+
+FIXTURE enum mood mood_of(int host, size_t number)
+{
+    enum mood mood = number < hosts[host].planned ? hosts[host].moods[number] : GOOD;
+
+    return asks_by_etag(host, number) && (mood == GARBAGE || mood == UNASKED_304) ? GOOD : mood;
+}
+
+/* The one that brought the values which are confirmed by that good answer: a 304 has none. */
+FIXTURE size_t source_of(int host, size_t number)
+{
+    while (number > 0 && (mood_of(host, number) != GOOD || asks_by_etag(host, number)))
+        number--;
+    return number;
+}
+
+/* Of what a good answer brought or confirmed. */
+FIXTURE int64_t ttl_after_ms(int host, size_t number)
+{
+    size_t source = source_of(host, number);
+    int64_t said_ms = source < hosts[host].planned ? hosts[host].ttl_ms[source] : SAID_TTL_MS;
+    int64_t from_ms = time_of(host, source);
+
+    return said_ms != 0 ? said_ms
+                        : shortest_ttl_ms(from_ms - CLOCK_MS, from_ms + DELAY_MOST_MS + LATE_MS);
 }
 
 FIXTURE bool is_second_304(int host, size_t number)
@@ -101,7 +148,7 @@ FIXTURE int64_t pause_after_ms(int host, size_t number)
 {
     switch (mood_of(host, number)) {
     case GOOD:
-        return AFTER_GOOD_MS;
+        return ttl_after_ms(host, number) * 8 / 10;
     case UNASKED_304:
         return is_second_304(host, number) ? AFTER_BAD_MS : 0;
     case LATER:
