@@ -87,6 +87,12 @@ static inline struct pin host_pin(struct hf_block *block, struct hf_host_entry *
     return (struct pin){0};
 }
 
+/* By a thread that is counted in. Where another life has begun since, its answer means nothing. */
+static inline bool is_key_of(const struct hf_host_entry *entry, const struct hf_upstream_key *key)
+{
+    return hf_upstream_equal(key, &entry->key);
+}
+
 /* base: of the life of the registry to which the owner belongs. */
 static struct pin find_and_pin(struct hf_registry *registry, struct hf_block *block,
     const struct hf_upstream_key *key, uint64_t hash, uint32_t owner, uint32_t base, int64_t now)
@@ -102,7 +108,7 @@ static struct pin find_and_pin(struct hf_registry *registry, struct hf_block *bl
             struct hf_host_entry *entry = hf_block_host(block, host);
             struct pin pin = host_pin(block, entry, host, owner, base, now);
             if (pin.word != 0) {
-                if (hf_upstream_equal(&entry->key, key))
+                if (is_key_of(entry, key))
                     return pin;
                 host_unpin(registry, block, owner, host, base, now);
             }

@@ -10,20 +10,12 @@
 #include "tests/integration/children.h"
 #include "tests/support/fds.h"
 #include "tests/support/tmpdir.h"
+#include "tests/support/tsan_meant.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED true
 #else
 #define SANITIZED false
-#endif
-
-/* Meant to be so when fini runs beside readers, as test_shutdown.c says. */
-#if defined(__SANITIZE_THREAD__)
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "race:hf_memory_zero\nrace:hf_memory_share\nrace:find_and_pin";
-}
 #endif
 
 /* ---- more processes than numbers ---- */

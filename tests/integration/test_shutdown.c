@@ -18,6 +18,7 @@
 #include "tests/support/process.h"
 #include "tests/support/raw_server.h"
 #include "tests/support/suite.h"
+#include "tests/support/tsan_meant.h"
 #include "tests/support/wait_until.h"
 
 #define BOUND_MS 30000
@@ -28,18 +29,6 @@
 #define FINI_MS 20000
 #else
 #define FINI_MS 2000 /* the promise */
-#endif
-
-/* Two things that are meant to be so when fini runs beside readers: it puts zero pages in place of
- * the cache's in one step, which ThreadSanitizer takes for a write to each byte; and who looked for
- * a host before that may compare a key of the next life, but then looks at the host's word again.
- * */
-#if defined(__SANITIZE_THREAD__)
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "race:hf_memory_zero\nrace:find_and_pin";
-}
 #endif
 
 static const struct hf_plugin *plugin;

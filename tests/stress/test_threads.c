@@ -22,19 +22,11 @@
 
 #include "tests/stress/crew.h"
 #include "tests/support/fds.h"
+#include "tests/support/tsan_meant.h"
 
 enum { ROUND_S = 10, SETTLE_MS = 10000, RECOVERY_MS = 60000, UNDISTURBED_MS = 3000 };
 enum { CALM_TTL_S = 1 };
 enum { GROWTH_KB = 128, LOG_KB = 2 }; /* the latter for each request: the services log it */
-
-/* Meant to be so when fini runs beside readers, as test_shutdown.c says. */
-#if defined(__SANITIZE_THREAD__)
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "race:hf_memory_zero\nrace:find_and_pin";
-}
-#endif
 
 static int64_t seconds, lives, reloads;
 static int rounds, round_count, descriptors, threads;
