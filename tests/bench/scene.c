@@ -2,6 +2,7 @@
 #include "tests/bench/scene.h"
 
 #include "tests/bench/report.h"
+#include "tests/support/build_path.h"
 #include "tests/support/host.h"
 #include "tests/support/wait_until.h"
 
@@ -27,12 +28,9 @@ void hf_bench_die(const char *format, ...)
 
 static const struct hf_plugin *load(const char *file)
 {
-    const char *build = getenv("HF_BUILD");
-    const struct hf_plugin *plugin;
-    char path[512];
+    const char *path = hf_build_path(file);
+    const struct hf_plugin *plugin = hf_test_host_load(path);
 
-    snprintf(path, sizeof(path), "%s/%s", build != NULL ? build : "build", file);
-    plugin = hf_test_host_load(path);
     if (plugin == NULL)
         hf_bench_die("%s could not be loaded, see above", path);
     return plugin;

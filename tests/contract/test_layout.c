@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/build_path.h"
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"
 #include "tests/support/process.h"
@@ -226,19 +227,10 @@ static void test_link_flags(void)
 
 /* ---- a host program of its own ---- */
 
-static const char *second_host_path(void)
-{
-    static char path[4096];
-    const char *build = getenv("HF_BUILD");
-
-    snprintf(path, sizeof(path), "%s/tests/contract/run_second_host", build ? build : "build");
-    return path;
-}
-
 static void run_second_host(struct hf_flag_service *service, const char *expected)
 {
-    const char *const argv[] = {second_host_path(), hf_test_plugin_path(),
-        hf_flag_service_url(service), "second.flag", NULL};
+    const char *const argv[] = {hf_build_path("tests/contract/run_second_host"),
+        hf_test_plugin_path(), hf_flag_service_url(service), "second.flag", NULL};
     const struct hf_process_options options = {.argv = argv};
     struct hf_process *process = hf_process_start(&options);
     int wait_status = -1;

@@ -6,15 +6,15 @@
 #define HOSTFLAGS_TESTS_INTEGRATION_ONCE_H
 
 #include "tests/integration/cache_fixture.h"
+#include "tests/support/build_path.h"
 
 /* Its arguments, NULL at the end. Strings are borrowed; one set of them at a time. */
 FIXTURE const char *const *once_argv(const char *settings, const char *name)
 {
     static char path[4096];
     static const char *argv[5];
-    const char *build = getenv("HF_BUILD");
 
-    snprintf(path, sizeof(path), "%s/tests/integration/run_once", build ? build : "build");
+    snprintf(path, sizeof(path), "%s", hf_build_path("tests/integration/run_once"));
     argv[0] = path;
     argv[1] = hf_test_plugin_path();
     argv[2] = settings;

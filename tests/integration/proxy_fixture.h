@@ -32,6 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/build_path.h"
 #include "tests/support/net.h"
 #include "tests/support/process.h"
 #include "tests/support/suite.h"
@@ -51,17 +52,6 @@ struct proxy {
     struct hf_process *process;
 };
 
-FIXTURE const char *build_path(const char *name)
-{
-    static char paths[4][512];
-    static unsigned next;
-    const char *build = getenv("HF_BUILD");
-    char *path = paths[next++ % 4];
-
-    snprintf(path, sizeof(paths[0]), "%s/%s", build ? build : "build", name);
-    return path;
-}
-
 FIXTURE void proxy_prepare(struct proxy *proxy)
 {
     *proxy = (struct proxy){.directory = hf_tmpdir_create(), .threads = 2};
@@ -79,7 +69,7 @@ __attribute__((format(printf, 2, 0))) FIXTURE void proxy_write_config_v(
     vsnprintf(upstreams, sizeof(upstreams), format, arguments);
     snprintf(plugin, sizeof(plugin),
         "[plugin:counting]\nlibrary = %s\nflags = a, b\non_while = %s\n",
-        build_path("tests/contract/plugin_counting.so"), proxy->on);
+        hf_build_path("tests/contract/plugin_counting.so"), proxy->on);
     snprintf(text, sizeof(text),
         "[proxy]\nthreads = %d\nstatus_socket = %s\ntelemetry = %s\n%s%s%s", proxy->threads,
         proxy->socket, proxy->telemetry, proxy->options ? proxy->options : "",
@@ -100,7 +90,7 @@ __attribute__((format(printf, 2, 3))) FIXTURE void proxy_write_config(
 /* Starts the program on the file that is there. */
 FIXTURE void proxy_launch(struct proxy *proxy)
 {
-    const char *argv[] = {build_path("hostflags-host"), "--config", proxy->config, NULL};
+    const char *argv[] = {hf_build_path("hostflags-host"), "--config", proxy->config, NULL};
 
     proxy->process = hf_process_start(&(struct hf_process_options){.argv = argv});
 }

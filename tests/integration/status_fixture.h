@@ -32,7 +32,7 @@ FIXTURE void end(struct world *world)
 /* Runs the command with these words; what it wrote, for the caller to free. */
 FIXTURE int run_words(const char *const *words, char **out, char **err)
 {
-    const char *argv[12] = {build_path("hostflags-host"), "status"};
+    const char *argv[12] = {hf_build_path("hostflags-host"), "status"};
     struct hf_process *process;
     int status = -1;
 

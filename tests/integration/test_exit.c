@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "tests/support/build_path.h"
 #include "tests/support/certs.h"
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"
@@ -32,15 +33,6 @@
 
 static struct hf_certs *certs;
 static struct hf_flag_service *services[SERVICES];
-
-static const char *child_path(void)
-{
-    static char path[4096];
-    const char *build = getenv("HF_BUILD");
-
-    snprintf(path, sizeof(path), "%s/tests/integration/run_exit", build ? build : "build");
-    return path;
-}
 
 static size_t runs(void)
 {
@@ -81,9 +73,9 @@ static void stop_services(void)
 static int run_child(const char *sockets, long delay_us)
 {
     char delay[24], status[8], *output = NULL;
-    const char *const argv[] = {child_path(), hf_test_plugin_path(), hf_certs_ca_file(certs),
-        sockets, delay, status, hf_flag_service_url(services[0]), hf_flag_service_url(services[1]),
-        hf_flag_service_url(services[2]), NULL};
+    const char *const argv[] = {hf_build_path("tests/integration/run_exit"), hf_test_plugin_path(),
+        hf_certs_ca_file(certs), sockets, delay, status, hf_flag_service_url(services[0]),
+        hf_flag_service_url(services[1]), hf_flag_service_url(services[2]), NULL};
     int result;
 
     snprintf(delay, sizeof(delay), "%ld", delay_us);

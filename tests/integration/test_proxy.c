@@ -136,7 +136,7 @@ static struct hf_process *peer_start(const char *role, uint16_t port, const char
 {
     char port_text[8];
     const char *argv[] = {
-        build_path("tests/integration/run_proxy_peer"), role, port_text, count, NULL};
+        hf_build_path("tests/integration/run_proxy_peer"), role, port_text, count, NULL};
     struct hf_process *peer;
 
     snprintf(port_text, sizeof(port_text), "%u", port);

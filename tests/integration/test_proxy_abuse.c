@@ -36,9 +36,9 @@ static void check_start(const char *before, void (*while_running)(pid_t pid))
     fifo = hf_tmpdir_path(proxy.directory, "fifo");
     CHECK_INT_EQ(mkfifo(fifo, 0600), 0);
     snprintf(script, sizeof(script), "%s; exec \"$0\" --config \"$1\"", before);
-    proxy.process = hf_process_start(
-        &(struct hf_process_options){.argv = (const char *const[]){"sh", "-c", script,
-                                         build_path("hostflags-host"), proxy.config, fifo, NULL}});
+    proxy.process = hf_process_start(&(struct hf_process_options){
+        .argv = (const char *const[]){
+            "sh", "-c", script, hf_build_path("hostflags-host"), proxy.config, fifo, NULL}});
     if (CHECK(HF_WAIT_UNTIL(has_status(&proxy), BOUND_MS)) && while_running)
         while_running(hf_process_pid(proxy.process));
     hf_process_signal(proxy.process, SIGTERM);
@@ -107,7 +107,7 @@ static void write_large_config(struct proxy *proxy, uint16_t port)
     FILE *file = open_memstream(&text, &size);
 
     fprintf(file, "[proxy]\nthreads = 1\nstatus_socket = %s\n", proxy->socket);
-    fprintf(file, "[plugin:hostflags]\nlibrary = %s\n", build_path("hostflags.so"));
+    fprintf(file, "[plugin:hostflags]\nlibrary = %s\n", hf_build_path("hostflags.so"));
     fputs("allow_http = loopback\nservice = http://127.0.0.1:1\n", file);
     for (int i = 0; i < FLAGS; i++)
         fprintf(file, "flags = %0150d\n", i);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tests/support/build_path.h"
 #include "tests/support/process.h"
 #include "tests/support/suite.h"
 #include "tests/support/tmpdir.h"
@@ -17,24 +18,13 @@ enum { TIMEOUT_MS = 20000 };
 
 #define UPSTREAM "[upstream:a]\nlisten = 127.0.0.1:6432\nconnect = db.example.com:5432\n"
 
-/* In one of some buffers: a few results can be used side by side. */
-static const char *build_path(const char *name)
-{
-    static char paths[4][512];
-    static unsigned next;
-    const char *build = getenv("HF_BUILD");
-    char *path = paths[next++ % 4];
-
-    snprintf(path, sizeof(paths[0]), "%s/%s", build ? build : "build", name);
-    return path;
-}
-
 /* The file with these bytes is checked; returns the exit status, and the output to be freed. */
 static int run_check(const void *bytes, size_t length, char **output)
 {
     char *directory = hf_tmpdir_create();
     char *path = hf_tmpdir_path(directory, "proxy.ini");
-    const char *argv[] = {build_path("hostflags-host"), "--check-config", "--config", path, NULL};
+    const char *argv[] = {
+        hf_build_path("hostflags-host"), "--check-config", "--config", path, NULL};
     FILE *file = fopen(path, "w");
     int status = -1;
 
@@ -152,7 +142,7 @@ static void check_value(const char *line, const char *expected)
     char text[2000], part[600];
 
     snprintf(text, sizeof(text), UPSTREAM "[plugin:x]\nlibrary = %s\n%s\n",
-        build_path("tests/contract/plugin_counting.so"), line);
+        hf_build_path("tests/contract/plugin_counting.so"), line);
     snprintf(part, sizeof(part), "counting 0.1 says: unknown setting probe = %s\n", expected);
     check_bad(text, strlen(text), part);
 }
@@ -184,7 +174,7 @@ static void test_plugin_section(void)
 {
     char text[2000], library[512];
 
-    snprintf(library, sizeof(library), "%s", build_path("tests/contract/plugin_counting.so"));
+    snprintf(library, sizeof(library), "%s", hf_build_path("tests/contract/plugin_counting.so"));
     snprintf(text, sizeof(text),
         "[plugin:x]\nflags = a\nlibrary = %s\nflags = b, c\nflags = d\n[proxy]\ntelemetry_flag = "
         "d\n" UPSTREAM "telemetry_flag = a\n",
@@ -202,10 +192,10 @@ static void test_plugin_section(void)
         library);
     check_bad(text, strlen(text), "plugin_counting.so\": counting 0.1 says: not today");
     snprintf(text, sizeof(text), UPSTREAM "[plugin:x]\nlibrary = %s\n",
-        build_path("tests/contract/plugin_older.so"));
+        hf_build_path("tests/contract/plugin_older.so"));
     check_good(text);
     snprintf(text, sizeof(text), UPSTREAM "telemetry_flag = a\n[plugin:x]\nlibrary = %s\n",
-        build_path("tests/contract/plugin_older.so"));
+        hf_build_path("tests/contract/plugin_older.so"));
     check_bad(text, strlen(text), "telemetry_flag = a cannot be looked up for upstream `a`");
 }
 
@@ -342,7 +332,7 @@ static void test_all_problems(void)
 /* The program with these arguments: its status, and what it has to say. */
 static void check_command(const char *const *arguments, int status, const char *part)
 {
-    const char *argv[8] = {build_path("hostflags-host")};
+    const char *argv[8] = {hf_build_path("hostflags-host")};
     char *output = NULL;
 
     for (size_t i = 0; arguments[i]; i++)

@@ -152,7 +152,7 @@ static void test_restart_needed(void)
 
     if (proxy_start(&proxy, UPSTREAM("a", ""), hf_echo_port(echo))) {
         snprintf(plugin, sizeof(plugin), "[plugin:counting]\nlibrary = %s\nflags = a\nflags = c\n",
-            build_path("tests/contract/plugin_counting.so"));
+            hf_build_path("tests/contract/plugin_counting.so"));
         proxy.plugin = plugin;
         proxy_write_config(&proxy, UPSTREAM("a", "pool_size = 1\n"), hf_echo_port(echo));
         proxy_reload(&proxy, RELOADED);

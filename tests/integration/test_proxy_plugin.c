@@ -29,7 +29,7 @@ static bool world_start(struct world *world, bool flag)
     snprintf(world->plugin, sizeof(world->plugin),
         "[plugin:hostflags]\nlibrary = %s\nflags = other\nflags = telemetry\n"
         "allow_http = loopback\nservice = http://{host}:%u\nttl = 15min\n",
-        build_path("hostflags.so"), hf_flag_service_port(world->service));
+        hf_build_path("hostflags.so"), hf_flag_service_port(world->service));
     world->proxy.plugin = world->plugin;
     world->proxy.options = "telemetry_flag = telemetry\n";
     proxy_write_config(&world->proxy,
@@ -127,7 +127,7 @@ static void test_bad_setting(void)
     world.service = NULL;
     proxy_prepare(&world.proxy);
     snprintf(world.plugin, sizeof(world.plugin), "[plugin:hostflags]\nlibrary = %s\nttl = soon\n",
-        build_path("hostflags.so"));
+        hf_build_path("hostflags.so"));
     world.proxy.plugin = world.plugin;
     proxy_write_config(&world.proxy, "[upstream:a]\nlisten = 127.0.0.1:0\nconnect = 127.0.0.1:1\n");
     proxy_launch(&world.proxy);

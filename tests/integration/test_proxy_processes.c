@@ -232,9 +232,9 @@ static void test_no_start(void)
 static void check_value(struct proxy *proxy, const char *value, int status, const char *part)
 {
     const char *check[] = {
-        build_path("hostflags-host"), "--check-config", "--config", proxy->config, NULL};
+        hf_build_path("hostflags-host"), "--check-config", "--config", proxy->config, NULL};
     const char *ask[] = {
-        build_path("hostflags-host"), "check", "nobody", "--config", proxy->config, NULL};
+        hf_build_path("hostflags-host"), "check", "nobody", "--config", proxy->config, NULL};
     char options[64], *output = NULL;
 
     snprintf(options, sizeof(options), "processes = %s\n", value);
@@ -302,7 +302,7 @@ static void test_share(void)
     snprintf(plugin, sizeof(plugin),
         "[plugin:hostflags]\nlibrary = %s\nflags = telemetry\nshare = on\nallow_http = loopback\n"
         "service = http://{host}:%u\n",
-        build_path("hostflags.so"), hf_flag_service_port(service));
+        hf_build_path("hostflags.so"), hf_flag_service_port(service));
     proxy_prepare(&world.proxy);
     world.proxy.plugin = plugin;
     world.proxy.options = "processes = 4\n";

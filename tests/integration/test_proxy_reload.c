@@ -27,7 +27,7 @@ static void write_config(struct world *world, const char *lines)
     snprintf(world->plugin, sizeof(world->plugin),
         "[plugin:hostflags]\nlibrary = %s\nflags = other\nflags = telemetry\n"
         "allow_http = loopback\nservice = http://{host}:%u\n%s",
-        build_path("hostflags.so"), hf_flag_service_port(world->service), lines);
+        hf_build_path("hostflags.so"), hf_flag_service_port(world->service), lines);
     world->proxy.plugin = world->plugin;
     world->proxy.options = "telemetry_flag = telemetry\n";
     proxy_write_config(&world->proxy,
@@ -225,7 +225,7 @@ static void test_other_spelling(void)
         "; another order, quotes, CRLF, one line of flags\r\n[plugin:hostflags]\r\n"
         "client = \"JDBC\"\r\nservice = \"http://{host}:%u\"\r\nallow_http = LOOPBACK\r\n"
         "flags = other, telemetry\r\nclient_version = 1.0.0\r\nlibrary = %s\r\n",
-        hf_flag_service_port(world.service), build_path("hostflags.so"));
+        hf_flag_service_port(world.service), hf_build_path("hostflags.so"));
     proxy_write_config(&world.proxy,
         "[upstream:a]\nlisten = 127.0.0.1:0\nconnect = 127.0.0.1:%u\npool_size = 2\n",
         hf_echo_port(world.echo));

@@ -32,7 +32,7 @@ static void check_program(struct proxy *proxy)
     }
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         const char *const argv[] = {
-            build_path("hostflags-host"), "status", "--socket", proxy->socket, formats[i], NULL};
+            hf_build_path("hostflags-host"), "status", "--socket", proxy->socket, formats[i], NULL};
 
         CHECK_INT_EQ(hf_process_run(argv, BOUND_MS, &output), 0);
         CHECK_STR_CONTAINS(output, "127.0.0.1");
@@ -93,7 +93,7 @@ static void check_command(struct proxy *proxy)
 
     for (size_t i = 0; i < SERVICES; i++) {
         const char *const argv[] = {
-            build_path("hostflags-host"), "check", name, "--config", proxy->config, NULL};
+            hf_build_path("hostflags-host"), "check", name, "--config", proxy->config, NULL};
 
         snprintf(name, sizeof(name), "u%zu", i);
         output = NULL;
@@ -147,7 +147,7 @@ static void live_with(const char *source)
     snprintf(section, sizeof(section),
         "[plugin:hostflags]\nlibrary = %s\nflags = a, b\nallow_http = loopback\n%s"
         "allowed_hosts = 127.0.0.1, db.example\nproxy = http://user:" PASSWORD "@127.0.0.1:9\n",
-        build_path("hostflags.so"), source);
+        hf_build_path("hostflags.so"), source);
     write_upstreams(&proxy);
     if (proxy_run(&proxy)) {
         CHECK(HF_WAIT_UNTIL(has_asked_all(&proxy), BOUND_MS));
@@ -221,7 +221,7 @@ static char *with_library(const char *text)
         return strdup(text);
     plugin += strlen(PLUGIN);
     if (asprintf(&whole, "%.*slibrary = %s\n%s", (int)(plugin - text), text,
-            build_path("hostflags.so"), plugin) < 0)
+            hf_build_path("hostflags.so"), plugin) < 0)
         abort();
     return whole;
 }
@@ -230,8 +230,8 @@ static char *with_library(const char *text)
 static void check_mistake(const char *file, const char *said)
 {
     const char *const runs[][6] = {
-        {build_path("hostflags-host"), "--check-config", "--config", file, NULL},
-        {build_path("hostflags-host"), "check", "one", "--config", file, NULL},
+        {hf_build_path("hostflags-host"), "--check-config", "--config", file, NULL},
+        {hf_build_path("hostflags-host"), "check", "one", "--config", file, NULL},
     };
     char *output;
 
@@ -260,11 +260,11 @@ static void test_mistakes(void)
 static void test_mistaken_host(void)
 {
     char text[1024], *file, *output = NULL;
-    const char *argv[] = {build_path("hostflags-host"), "check", "one", "--config", NULL, NULL};
+    const char *argv[] = {hf_build_path("hostflags-host"), "check", "one", "--config", NULL, NULL};
 
     snprintf(text, sizeof(text),
         UPSTREAM "host = https://user:" PASSWORD "@db.example\n" PLUGIN "library = %s\n",
-        build_path("hostflags.so"));
+        hf_build_path("hostflags.so"));
     file = hf_tmpdir_write(directory, "mistake.ini", text);
     argv[4] = file;
     CHECK(hf_process_run(argv, BOUND_MS, &output) != 0);

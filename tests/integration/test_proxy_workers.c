@@ -212,7 +212,7 @@ static void test_no_first_worker(void)
 {
     struct world world = {.echo = hf_echo_start(&loopback, 1, 0)};
     const char *argv[] = {"/bin/sh", "-c", "ulimit -n 100; exec \"$0\" --config \"$1\"",
-        build_path("hostflags-host"), NULL, NULL};
+        hf_build_path("hostflags-host"), NULL, NULL};
     int status = 0;
 
     proxy_prepare(&world.proxy);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/integration/settled.h"
+#include "tests/support/build_path.h"
 #include "tests/support/fds.h"
 #include "tests/support/flag_service.h"
 #include "tests/support/host.h"
@@ -110,20 +111,12 @@ static void test_during_handshake(void)
     hf_raw_server_stop(server);
 }
 
-static const char *blackhole_path(void)
-{
-    static char path[4096];
-    const char *build = getenv("HF_BUILD");
-
-    snprintf(path, sizeof(path), "%s/tests/integration/run_blackhole", build ? build : "build");
-    return path;
-}
-
 /* Its output, for the caller to free; NULL: skipped, or failed. */
 static char *run_blackhole(void)
 {
     static char reason[256];
-    const char *const argv[] = {blackhole_path(), hf_test_plugin_path(), NULL};
+    const char *const argv[] = {
+        hf_build_path("tests/integration/run_blackhole"), hf_test_plugin_path(), NULL};
     char *output = NULL;
     int status = hf_process_run(argv, 2 * BOUND_MS, &output);
 

@@ -184,7 +184,7 @@ static char *run_in_terminal(
     struct world *world, const char *option, const char *no_colour, unsigned short columns)
 {
     const char *argv[] = {
-        build_path("hostflags-host"), "status", "--socket", world->socket, option, NULL};
+        hf_build_path("hostflags-host"), "status", "--socket", world->socket, option, NULL};
     const char *env[] = {no_colour, NULL};
     struct hf_pty *pty = hf_pty_start(argv, env, columns, 24);
     char *text = NULL;

@@ -78,7 +78,7 @@ static void test_no_permission(void)
 {
     struct world world;
     char *program, *output = NULL;
-    const char *copy[] = {"cp", build_path("hostflags-host"), NULL, NULL};
+    const char *copy[] = {"cp", hf_build_path("hostflags-host"), NULL, NULL};
 
     if (begin(&world, "{}")) {
         program = hf_tmpdir_path(world.directory, "program");

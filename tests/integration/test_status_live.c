@@ -29,7 +29,7 @@ static bool world_start(struct world *world)
     snprintf(world->plugin, sizeof(world->plugin),
         "[plugin:hostflags]\nlibrary = %s\nflags = telemetry, other\nallow_http = any\n"
         "service = http://127.0.0.1:%u\nttl_min = 100ms\n",
-        build_path("hostflags.so"), hf_flag_service_port(world->service));
+        hf_build_path("hostflags.so"), hf_flag_service_port(world->service));
     world->proxy.plugin = world->plugin;
     proxy_write_config(&world->proxy,
         "[upstream:a]\nlisten = 127.0.0.1:0\nconnect = 127.0.0.1:%u\nhost = one.test\n"
@@ -53,7 +53,7 @@ static void world_stop(struct world *world)
 static char *status_of(struct world *world, const char *option)
 {
     const char *argv[] = {
-        build_path("hostflags-host"), "status", "--config", world->proxy.config, option, NULL};
+        hf_build_path("hostflags-host"), "status", "--config", world->proxy.config, option, NULL};
     char *output = NULL;
 
     CHECK_INT_EQ(hf_process_run(argv, BOUND_MS, &output), 0);
@@ -165,7 +165,7 @@ static void test_top(void)
     if (!world_start(&world))
         return;
     const char *argv[] = {
-        build_path("hostflags-host"), "top", "--config", world.proxy.config, NULL};
+        hf_build_path("hostflags-host"), "top", "--config", world.proxy.config, NULL};
     pty = hf_pty_start(argv, env, 120, 24);
     CHECK(HF_WAIT_UNTIL(HAS_ROW(hf_pty_picture(pty), "one.test", " 4 ", " fresh "), BOUND_MS));
     CHECK_STR_CONTAINS(hf_pty_picture(pty), world.proxy.socket);

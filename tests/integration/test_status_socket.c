@@ -126,7 +126,7 @@ static void test_no_status(void)
     char plugin[1024];
 
     snprintf(plugin, sizeof(plugin), "[plugin:older]\nlibrary = %s\n",
-        build_path("tests/contract/plugin_older.so"));
+        hf_build_path("tests/contract/plugin_older.so"));
     for (int i = 0; i < 2; i++) {
         struct proxy proxy;
         char *text;

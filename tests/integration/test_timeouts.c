@@ -4,6 +4,7 @@
  */
 #include "tests/integration/cache_fixture.h"
 #include "tests/integration/full_queue.h"
+#include "tests/support/build_path.h"
 #include "tests/support/process.h"
 #include "tests/support/raw_server.h"
 
@@ -239,13 +240,12 @@ static void test_connect_within_request(void)
 
 static void test_name(void)
 {
-    static char reason[256], path[4096];
-    const char *build = getenv("HF_BUILD");
-    const char *const argv[] = {path, hf_test_plugin_path(), "timeout", NULL};
+    static char reason[256];
+    const char *const argv[] = {
+        hf_build_path("tests/integration/run_blackhole"), hf_test_plugin_path(), "timeout", NULL};
     char *output = NULL, *took;
     int status;
 
-    snprintf(path, sizeof(path), "%s/tests/integration/run_blackhole", build ? build : "build");
     status = hf_process_run(argv, 2 * BOUND_MS, &output);
     if (status == 77) {
         snprintf(reason, sizeof(reason), "%s", output);

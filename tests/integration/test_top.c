@@ -29,7 +29,7 @@ static bool begin(
     world->socket = hf_tmpdir_path(world->directory, "status");
     if (answer)
         world->peer = hf_status_peer_start(world->socket, answer);
-    const char *argv[] = {build_path("hostflags-host"), "top", "--socket", world->socket, NULL};
+    const char *argv[] = {hf_build_path("hostflags-host"), "top", "--socket", world->socket, NULL};
     world->pty = hf_pty_start(argv, env, 100, lines);
     return CHECK(world->pty && (world->peer || !answer));
 }
@@ -307,7 +307,7 @@ static void check_refused(const char *const *argv, const char *part)
 
 static void test_usage(void)
 {
-    const char *program = build_path("hostflags-host");
+    const char *program = hf_build_path("hostflags-host");
     const char *help[] = {program, "top", "--help", NULL};
     char *output = NULL;
 

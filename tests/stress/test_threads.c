@@ -272,6 +272,12 @@ static void check_requests(void)
         print_judged();
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ALLOCATOR_TELLS false
+#else
+#define ALLOCATOR_TELLS true
+#endif
+
 /* Of all arenas, but for what this test itself keeps of events. */
 static long in_use_kb(void)
 {
@@ -305,18 +311,16 @@ static void check_memory(void)
         logged_before = logged;
     }
     most_kb = before_kb + GROWTH_KB + LOG_KB * (long)(logged - logged_before);
-    printf(
-        "        %zu calls, %lld lives, %lld reloads, %zu requests, %ld kB in use, at most %ld\n",
-        (size_t)calls, (long long)lives, (long long)reloads, logged, now_kb, most_kb);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    if (rounds == 1)
+    printf("        %zu calls, %lld lives, %lld reloads, %zu requests\n", (size_t)calls,
+        (long long)lives, (long long)reloads, logged);
+    if (!ALLOCATOR_TELLS)
         printf("        memory is not looked at: a sanitizer's allocator does not tell\n");
-#else
-    if (round_count == 1)
+    else if (round_count == 1)
         printf("        memory is not looked at: that takes two rounds, more than %d s\n", ROUND_S);
-    else if (rounds > 1 && !CHECK_INT_BETWEEN(now_kb, 0, most_kb))
+    else
+        printf("        %ld kB in use, at most %ld\n", now_kb, most_kb);
+    if (ALLOCATOR_TELLS && !CHECK_INT_BETWEEN(now_kb, 0, most_kb))
         printf("        HF_SEED=%llu\n", (unsigned long long)seed);
-#endif
 }
 
 /* ---- the program ---- */

@@ -3,6 +3,7 @@
  * Loading, settings, connecting. The captured log is in host_log.c, the reader of status() in
  * host_status.c.
  */
+#include "tests/support/build_path.h"
 #include "tests/support/host.h"
 
 #include <dlfcn.h>
@@ -20,13 +21,12 @@ static char error_text[1024];
 
 const char *hf_test_plugin_path(void)
 {
-    static char path[4096];
+    static char path[4096]; /* it lasts, whatever other paths are asked for */
     const char *plugin = getenv("HF_PLUGIN");
-    const char *build = getenv("HF_BUILD");
 
     if (plugin && *plugin)
         return plugin;
-    snprintf(path, sizeof(path), "%s/hostflags.so", build && *build ? build : "build");
+    snprintf(path, sizeof(path), "%s", hf_build_path("hostflags.so"));
     return path;
 }
 

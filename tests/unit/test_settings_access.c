@@ -7,6 +7,7 @@
 #include "plugin/settings_table.h"
 #include "tests/support/suite.h"
 #include "tests/support/tmpdir.h"
+#include "tests/unit/settings_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,27 +17,8 @@
 #define SECRET "s3cr3t"
 #define LOOKS_SECRET "ey0123456789abcdefghij" /* long, letters and digits: no word of anybody's */
 
-/* Settings of pairs (key, value, ..., NULL); NULL: refused, as error says. */
-static struct hf_settings *try(const char *const *pairs, char *error, size_t size)
-{
-    struct hf_settings *settings = hf_settings_create();
-    int result = 0;
-
-    if (settings == NULL)
-        abort();
-    error[0] = '\0';
-    for (; result == 0 && *pairs != NULL; pairs += 2)
-        result = hf_settings_set(settings, pairs[0], pairs[1], error, size);
-    if (result == 0)
-        result = hf_settings_finish(settings, error, size);
-    CHECK_INT_EQ(error[0] != '\0', result != 0);
-    if (result == 0)
-        return settings;
-    hf_settings_destroy(settings);
-    return NULL;
-}
-
-#define TRY(error, ...) try((const char *const[]){__VA_ARGS__, NULL}, (error), sizeof(error))
+#define TRY(error, ...) \
+    settings_of((const char *const[]){__VA_ARGS__, NULL}, (error), sizeof(error))
 
 static void test_token_rule(void)
 {
@@ -63,7 +45,7 @@ static void test_token_rule(void)
     char error[1024];
 
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct hf_settings *settings = try(rows[i].pairs, error, sizeof(error));
+        struct hf_settings *settings = settings_of(rows[i].pairs, error, sizeof(error));
 
         if (rows[i].said == NULL)
             CHECK_STR_EQ(error, "");
