@@ -11,8 +11,8 @@
  *   - once all is given back, no connection and no host is left;
  *   - after fini there are as many descriptors and threads as before;
  *   - no request came before its time without an excuse (verdict.h);
- *   - no more memory is in use than at the first pause, but for GROWTH_KB and what the services log;
- *     that takes two rounds, and is left out with a word where there is but one.
+ *   - no more memory is in use than at the first pause, but for GROWTH_KB and what the services
+ *     log; that takes two rounds, and is left out with a word where there is but one.
  *
  * At any time: no flag is answered that the service of that host never sent.
  *

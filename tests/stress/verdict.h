@@ -82,8 +82,8 @@ FIXTURE bool has_event(enum cause cause, int host, int64_t from_ms, int64_t to_m
     return false;
 }
 
-/* The shortest of the settings' that held at some time between the two. One thread changes settings,
- * so these events are in the order of time. */
+/* The shortest of the settings' that held at some time between the two. One thread changes
+ * settings, so these events are in the order of time. */
 FIXTURE int64_t shortest_ttl_ms(int64_t from_ms, int64_t to_ms)
 {
     int64_t shortest_ms = INT64_MAX;

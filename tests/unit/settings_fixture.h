@@ -10,8 +10,8 @@
 #include "plugin/settings.h"
 #include "tests/support/suite.h"
 
-/* Settings of pairs (key, value, ..., NULL), finished, for the caller to destroy; NULL: refused, and
- * error is not empty. */
+/* Settings of pairs (key, value, ..., NULL), finished, for the caller to destroy; NULL: refused,
+ * and error is not empty. */
 static inline struct hf_settings *settings_of(const char *const *pairs, char *error, size_t size)
 {
     struct hf_settings *settings = hf_settings_create();
