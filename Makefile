@@ -186,7 +186,7 @@ OOM_TEST := $(B)/tests/oom/test_oom
 $(OOM_TEST): $(patsubst %.c,$(B)/%.o,$(wildcard tests/oom/*.c)) $(B)/tests/support/libsupport.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
-$(B)/tests/unit/test_decode_memory: $(B)/tests/oom/allocations.o
+$(B)/tests/unit/test_decode_memory: $(patsubst %,$(B)/tests/oom/%.o,allocations kept lost within)
 $(OOM_TEST) $(B)/tests/unit/test_decode_memory: LDFLAGS += -rdynamic
 
 PRINT_SETTINGS := $(B)/tests/docs/print_settings

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * Everything is static and behind one spin lock, since nothing here may allocate. Blocks are kept
- * in a hash table by address, with open addressing.
+ * The plan is static and behind a spin lock of its own, since nothing here may allocate. What is
+ * allocated goes to kept.c.
  */
 #include "tests/oom/allocations.h"
 
@@ -10,26 +10,17 @@
 #include <execinfo.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BLOCKS (1u << 16) /* a power of two, far more than are ever alive */
-
-struct block {
-    void *address; /* NULL: free */
-    void *caller;
-    size_t bytes;
-};
-
 #define SITES 16
 
 static atomic_flag lock = ATOMIC_FLAG_INIT;
-static struct block blocks[BLOCKS];
 static struct {
     unsigned counts[HF_BYS];
     enum hf_by by;
@@ -40,6 +31,7 @@ static struct {
 } plan;
 static bool watched; /* not while libraries are loaded at the start: that is on nobody's behalf */
 static __thread bool is_main;
+static __thread enum hf_within within;
 static __thread volatile bool inside; /* the compiler takes malloc for one that does not look */
 
 static void take(void)
@@ -110,6 +102,14 @@ void hf_allocations_leave(void)
     inside = false;
 }
 
+enum hf_within hf_allocations_within(enum hf_within now)
+{
+    enum hf_within before = within;
+
+    within = now;
+    return before;
+}
+
 unsigned hf_allocations_count(enum hf_by by)
 {
     unsigned count;
@@ -135,7 +135,7 @@ const struct hf_site *hf_allocations_site(unsigned i)
     return i < hf_allocations_refused() && i < SITES ? &plan.sites[i] : NULL;
 }
 
-static bool is_in(const struct hf_site *site, const char *function)
+bool hf_allocations_site_is_in(const struct hf_site *site, const char *function)
 {
     Dl_info info;
 
@@ -147,102 +147,7 @@ static bool is_in(const struct hf_site *site, const char *function)
     return false;
 }
 
-bool hf_allocations_refused_in(const char *function)
-{
-    const struct hf_site *site;
-
-    for (unsigned i = 0; (site = hf_allocations_site(i)); i++) {
-        if (is_in(site, function))
-            return true;
-    }
-    return false;
-}
-
-static int compare_kept(const void *first, const void *second)
-{
-    const struct hf_kept *a = first, *b = second;
-
-    if (a->caller != b->caller)
-        return a->caller < b->caller ? -1 : 1;
-    return (a->bytes > b->bytes) - (a->bytes < b->bytes);
-}
-
-static size_t add_kept(struct hf_kept *kept, size_t count, size_t most, const struct block *block)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (kept[i].caller == block->caller && kept[i].bytes == block->bytes) {
-            kept[i].blocks++;
-            return count;
-        }
-    }
-    if (count < most)
-        kept[count++] = (struct hf_kept){block->caller, block->bytes, 1};
-    return count;
-}
-
-size_t hf_allocations_kept(struct hf_kept *kept, size_t most)
-{
-    size_t count = 0;
-
-    take();
-    for (unsigned i = 0; i < BLOCKS; i++) {
-        if (blocks[i].address)
-            count = add_kept(kept, count, most, &blocks[i]);
-    }
-    give();
-    qsort(kept, count, sizeof(*kept), compare_kept);
-    return count;
-}
-
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-
-/* ---- blocks ---- */
-
-static unsigned slot_of(const void *address)
-{
-    return (unsigned)((uintptr_t)address >> 4) * 2654435761u & (BLOCKS - 1);
-}
-
-static void remember(void *address, size_t bytes, void *caller)
-{
-    unsigned slot = slot_of(address), probes = 0;
-
-    take();
-    while (blocks[slot].address) {
-        if (++probes == BLOCKS)
-            abort();
-        slot = (slot + 1) & (BLOCKS - 1);
-    }
-    blocks[slot] = (struct block){address, caller, bytes};
-    give();
-}
-
-/* Takes a slot out of its chain: a later one that may stand here fills the gap, and leaves one. */
-static void remove_slot(unsigned gap)
-{
-    for (unsigned slot = (gap + 1) & (BLOCKS - 1); blocks[slot].address;
-         slot = (slot + 1) & (BLOCKS - 1)) {
-        unsigned home = slot_of(blocks[slot].address);
-        if (((slot - home) & (BLOCKS - 1)) >= ((slot - gap) & (BLOCKS - 1))) {
-            blocks[gap] = blocks[slot];
-            gap = slot;
-        }
-    }
-    blocks[gap].address = NULL;
-}
-
-/* Those on nobody's behalf are not there. */
-static void forget(const void *address)
-{
-    unsigned slot = slot_of(address);
-
-    take();
-    while (blocks[slot].address && blocks[slot].address != address)
-        slot = (slot + 1) & (BLOCKS - 1);
-    if (blocks[slot].address)
-        remove_slot(slot);
-    give();
-}
 
 /* ---- counting and refusing ---- */
 
@@ -260,6 +165,7 @@ static void note_site(unsigned number, const char *what, size_t bytes)
         return;
     site->what = what;
     site->bytes = bytes;
+    site->within = within;
     site->depth = backtrace(site->frames, sizeof(site->frames) / sizeof(site->frames[0]));
 }
 
@@ -293,16 +199,23 @@ void __libc_free(void *memory);
 static void *keep(void *memory, size_t bytes, void *caller)
 {
     if (memory)
-        remember(memory, bytes, caller);
+        hf_kept_add(memory, bytes, caller, within);
     return memory;
 }
 
+/* What is new has no addresses in it that were there before: lost.c looks for some. */
 void *malloc(size_t size)
 {
+    void *memory;
+
     if (!counts())
         return __libc_malloc(size);
-    return refuse("malloc", size) ? NULL
-                                  : keep(__libc_malloc(size), size, __builtin_return_address(0));
+    if (refuse("malloc", size))
+        return NULL;
+    memory = __libc_malloc(size);
+    if (memory)
+        memset(memory, 0xa5, size);
+    return keep(memory, size, __builtin_return_address(0));
 }
 
 void *calloc(size_t count, size_t size)
@@ -322,7 +235,7 @@ void *realloc(void *memory, size_t size)
     if (counts() && size > 0 && refuse("realloc", size))
         return NULL;
     if (memory)
-        forget(memory); /* first: freed, its address may be somebody else's at once */
+        hf_kept_remove(memory); /* first: freed, its address may be somebody else's at once */
     larger = __libc_realloc(memory, size);
     return counts() ? keep(larger, size, __builtin_return_address(0)) : larger;
 }
@@ -353,28 +266,78 @@ int posix_memalign(void **memory, size_t alignment, size_t size)
 void free(void *memory)
 {
     if (memory)
-        forget(memory);
+        hf_kept_remove(memory);
     __libc_free(memory);
 }
 
-/* glibc's own calls, malloc's included, do not come here. */
+/* So that a copy is held against who asked for it. */
+char *strdup(const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *copy;
+
+    if (counts() && refuse("strdup", bytes))
+        return NULL;
+    copy = __libc_malloc(bytes);
+    if (copy)
+        memcpy(copy, text, bytes);
+    return counts() ? keep(copy, bytes, __builtin_return_address(0)) : copy;
+}
+
+/* glibc's own calls, malloc's included, do not come here, nor to the next two. */
 void *mmap(void *start, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
+    void *pages;
+
     if (counts() && refuse("mmap", bytes))
         return MAP_FAILED;
-    return (void *)syscall(SYS_mmap, start, bytes, protection, flags, fd, offset);
+    pages = (void *)syscall(SYS_mmap, start, bytes, protection, flags, fd, offset);
+    if (counts() && pages != MAP_FAILED)
+        hf_kept_map(pages, bytes, __builtin_return_address(0), within);
+    return pages;
+}
+
+int munmap(void *start, size_t bytes)
+{
+    hf_kept_unmap(start, bytes); /* first: its address may be somebody else's at once */
+    return (int)syscall(SYS_munmap, start, bytes);
+}
+
+void *mremap(void *start, size_t bytes, size_t new_bytes, int flags, ...)
+{
+    void *place = NULL, *pages;
+    va_list args;
+
+    va_start(args, flags);
+    if (flags & MREMAP_FIXED)
+        place = va_arg(args, void *);
+    va_end(args);
+    if (counts() && refuse("mremap", new_bytes))
+        return MAP_FAILED;
+    pages = (void *)syscall(SYS_mremap, start, bytes, new_bytes, flags, place);
+    if (pages == MAP_FAILED)
+        return pages;
+    hf_kept_unmap(start, bytes);
+    if (counts())
+        hf_kept_map(pages, new_bytes, __builtin_return_address(0), within);
+    return pages;
 }
 
 int pthread_create(
     pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
 {
     static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    enum hf_within before;
+    int code;
 
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
     if (counts() && refuse("pthread_create", 0))
         return EAGAIN;
-    return real(thread, attributes, run, arg);
+    before = hf_allocations_within(HF_WITHIN_PTHREAD_CREATE);
+    code = real(thread, attributes, run, arg);
+    hf_allocations_within(before);
+    return code;
 }
 
 #endif

@@ -2,7 +2,7 @@
  *
  * allocations.h: a malloc family (with mmap and pthread_create) of the program's own, which the
  * libraries it loads use as well. It counts what is allocated on behalf of the code under test,
- * refuses the n-th of these allocations, and knows which blocks are still there.
+ * refuses the n-th of these allocations; which are still there is in kept.h.
  *
  *     hf_allocations_refuse(HF_BY_CALLER, 7, false);
  *     hf_allocations_enter();
@@ -20,6 +20,8 @@
 #ifndef HOSTFLAGS_TESTS_OOM_ALLOCATIONS_H
 #define HOSTFLAGS_TESTS_OOM_ALLOCATIONS_H
 
+#include "tests/oom/kept.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -29,6 +31,7 @@ enum hf_by { HF_BY_CALLER = 0, HF_BY_THREADS, HF_BYS };
 struct hf_site {
     const char *what; /* "malloc", "pthread_create", … */
     size_t bytes; /* 0 for a thread */
+    enum hf_within within;
     int depth;
     void *frames[24]; /* as from backtrace() */
 };
@@ -58,18 +61,10 @@ unsigned hf_allocations_count(enum hf_by by);
 unsigned hf_allocations_refused(void);
 const struct hf_site *hf_allocations_site(unsigned i);
 
-/* Whether that function was being called when one of them was refused; a library must export its
- * name. Looks at the first sixteen. */
-bool hf_allocations_refused_in(const char *function);
+/* Whether that function was being called then; a library must export its name. Slow. */
+bool hf_allocations_site_is_in(const struct hf_site *site, const char *function);
 
-/* Blocks allocated on behalf of the code under test that are still there, by who asked for them. */
-struct hf_kept {
-    void *caller; /* of malloc */
-    size_t bytes; /* of one block */
-    unsigned blocks;
-};
-
-/* Fills at most `most` entries, sorted, one for each caller and size; how many there are. */
-size_t hf_allocations_kept(struct hf_kept *kept, size_t most);
+/* What this thread allocates from now on is within such a call; what it was before. */
+enum hf_within hf_allocations_within(enum hf_within now);
 
 #endif

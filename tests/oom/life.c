@@ -310,9 +310,11 @@ static bool come_right(enum hf_step step, bool *done)
     return false;
 }
 
+/* An answer is there before the worker is through with it: what comes behind counts as well. */
 static bool has_failed_or_ended(enum hf_step step)
 {
-    return !steps[step].asks || hf_allocations_refused() > 0 || is_answered();
+    return !steps[step].asks || hf_allocations_refused() > 0 ||
+        (is_answered() && hf_fds_others_sleep());
 }
 
 /* OpenSSL, if that is what libcurl has, can make a context. It is initialised once in a process:
@@ -354,7 +356,6 @@ static void perform_without(const struct hf_life_plan *plan)
         expect(done, "it failed although nothing was refused");
         return;
     }
-    result->site = *hf_allocations_site(0);
     result->effect = done ? HF_NO_EFFECT : HF_CALL_REFUSED;
     expect(step != HF_STEP_INIT || !done || is_tls_whole(), "init went on, but TLS is broken");
     expect_answer(HF_WAIT_UNTIL(come_right(step, &done), BOUND_MS), "it did not come right");
@@ -426,13 +427,6 @@ static void write_settings(void)
     snprintf(upstream_url, sizeof(upstream_url), "http://127.0.0.1:%u", life->services->first_port);
 }
 
-static bool is_lost_by_json_c(void)
-{
-    return hf_allocations_refused_in("json_tokener_parse_ex") &&
-        (hf_allocations_refused_in("json_object_object_add_ex") ||
-            hf_allocations_refused_in("lh_table_resize"));
-}
-
 void hf_life_live(
     const struct hf_life *of, const struct hf_life_plan *plan, struct hf_life_result *into)
 {
@@ -445,8 +439,10 @@ void hf_life_live(
     live(plan);
     if (result->problem[0] == '\0')
         expect(HF_WAIT_UNTIL(hf_fds_threads(0) == 1, BOUND_MS), "a thread is left");
-    result->lost_by_json_c = is_lost_by_json_c();
+    if (hf_allocations_refused() > 0)
+        result->site = *hf_allocations_site(0); /* not before: the thread may still note it */
+    result->lost = hf_lost_by_json_c(0);
     result->descriptors = hf_fds_count(0);
-    result->kept_count = hf_allocations_kept(result->kept, HF_KEPT_MOST);
+    result->kept_count = hf_kept_list(result->kept, HF_KEPT_MOST);
     result->ended = true;
 }

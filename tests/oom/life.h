@@ -17,6 +17,7 @@
 #define HOSTFLAGS_TESTS_OOM_LIFE_H
 
 #include "tests/oom/allocations.h"
+#include "tests/oom/lost.h"
 #include "tests/oom/services.h"
 
 #include "host_api.h"
@@ -75,10 +76,10 @@ struct hf_life_result {
     char problem[256]; /* the first; "": none */
     enum hf_effect effect;
     unsigned counts[HF_BYS];
-    bool lost_by_json_c; /* a value that it had no memory to add, which it is known to lose */
+    struct hf_lost lost; /* by json-c */
     struct hf_site site, crash; /* of the first refused; of a fatal signal; depth 0: none */
     int descriptors; /* still open */
-    size_t kept_count;
+    size_t kept_count; /* HF_KEPT_MOST + 1: there are more */
     struct hf_kept kept[HF_KEPT_MOST];
 };
 

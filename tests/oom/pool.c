@@ -20,17 +20,19 @@ struct hf_pool {
     const struct hf_life *life;
     hf_pool_done *done;
     void *arg;
-    struct place places[HF_POOL_AT_A_TIME];
+    struct place places[HF_POOL_MOST];
+    int at_a_time;
 };
 
-struct hf_pool *hf_pool_create(const struct hf_life *life, hf_pool_done *done, void *arg)
+struct hf_pool *hf_pool_create(
+    const struct hf_life *life, int at_a_time, hf_pool_done *done, void *arg)
 {
     struct hf_pool *pool = calloc(1, sizeof(*pool));
 
     if (!pool)
         return NULL;
-    *pool = (struct hf_pool){.life = life, .done = done, .arg = arg};
-    for (int i = 0; i < HF_POOL_AT_A_TIME; i++) {
+    *pool = (struct hf_pool){.life = life, .at_a_time = at_a_time, .done = done, .arg = arg};
+    for (int i = 0; i < pool->at_a_time; i++) {
         pool->places[i].result = mmap(NULL, sizeof(struct hf_life_result), PROT_READ | PROT_WRITE,
             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (pool->places[i].result == MAP_FAILED)
@@ -41,7 +43,7 @@ struct hf_pool *hf_pool_create(const struct hf_life *life, hf_pool_done *done, v
 
 void hf_pool_destroy(struct hf_pool *pool)
 {
-    for (int i = 0; pool && i < HF_POOL_AT_A_TIME; i++)
+    for (int i = 0; pool && i < pool->at_a_time; i++)
         munmap(pool->places[i].result, sizeof(struct hf_life_result));
     free(pool);
 }
@@ -54,7 +56,7 @@ static struct place *wait_for_one(struct hf_pool *pool)
         pid_t pid = waitpid(-1, &status, 0);
         if (pid < 0)
             return NULL;
-        for (int i = 0; i < HF_POOL_AT_A_TIME; i++) {
+        for (int i = 0; i < pool->at_a_time; i++) {
             struct place *place = &pool->places[i];
             if (place->pid != pid)
                 continue;
@@ -67,7 +69,7 @@ static struct place *wait_for_one(struct hf_pool *pool)
 
 static struct place *free_place(struct hf_pool *pool)
 {
-    for (int i = 0; i < HF_POOL_AT_A_TIME; i++) {
+    for (int i = 0; i < pool->at_a_time; i++) {
         if (pool->places[i].pid == 0)
             return &pool->places[i];
     }
@@ -95,7 +97,7 @@ void hf_pool_start(struct hf_pool *pool, const struct hf_life_plan *plan)
 
 static bool is_empty(const struct hf_pool *pool)
 {
-    for (int i = 0; i < HF_POOL_AT_A_TIME; i++) {
+    for (int i = 0; i < pool->at_a_time; i++) {
         if (pool->places[i].pid != 0)
             return false;
     }

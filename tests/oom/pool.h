@@ -8,7 +8,7 @@
 
 #include "tests/oom/life.h"
 
-enum { HF_POOL_AT_A_TIME = 32 };
+enum { HF_POOL_MOST = 128 };
 
 struct hf_pool;
 
@@ -17,8 +17,9 @@ struct hf_pool;
 typedef void hf_pool_done(void *arg, const struct hf_life_plan *plan,
     const struct hf_life_result *result, int wait_status);
 
-/* life, done and arg are borrowed. NULL: no memory. */
-struct hf_pool *hf_pool_create(const struct hf_life *life, hf_pool_done *done, void *arg);
+/* Up to at_a_time (1 to HF_POOL_MOST) at once. life, done and arg are borrowed. NULL: no memory. */
+struct hf_pool *hf_pool_create(
+    const struct hf_life *life, int at_a_time, hf_pool_done *done, void *arg);
 void hf_pool_destroy(struct hf_pool *pool); /* after hf_pool_finish; NULL is fine */
 
 /* Starts a child for it, when there is room; waits for another's end otherwise. */

@@ -11,6 +11,7 @@
 #include "tests/oom/crowd.h"
 #include "tests/oom/pool.h"
 #include "tests/oom/where.h"
+#include "tests/oom/within.h"
 #include "tests/support/host.h"
 #include "tests/support/suite.h"
 #include "tests/support/tmpdir.h"
@@ -52,48 +53,89 @@ static size_t row_count;
 
 /* ---- one result ---- */
 
-static unsigned blocks_in(const struct hf_life_result *result, const struct hf_kept *like)
+static unsigned count_in(const struct hf_life_result *result, const struct hf_kept *like)
 {
-    for (size_t i = 0; i < result->kept_count; i++) {
-        if (result->kept[i].caller == like->caller && result->kept[i].bytes == like->bytes)
-            return result->kept[i].blocks;
-    }
-    return 0;
+    const struct hf_kept *found =
+        bsearch(like, result->kept, result->kept_count, sizeof(result->kept[0]), hf_kept_compare);
+
+    return found ? found->count : 0;
 }
 
-/* What is left there is not held against the plugin, for the reason that the table gives. */
-static const struct {
+/* What a library keeps, or loses, within one of its calls is not held against the plugin, for that
+ * reason, and no more of it than that in a life; refused: only where memory was refused there. */
+static struct keeper {
+    enum hf_kept_kind kind;
+    enum hf_within within;
     const char *object, *reason;
+    bool refused;
+    const char *refused_in; /* a function of the plugin; NULL: any */
+    unsigned most; /* 0: any number */
+    unsigned lives, count; /* in how many, and how many at most */
 } keepers[] = {
-    {"/ld-linux",
-        "glibc keeps a thread's vector of thread-local data with its stack, for the next thread"},
-    {"/libcrypto.so", "OpenSSL is initialised once in a process, and frees at exit what it has"},
+    {HF_KEPT_BLOCK, HF_WITHIN_PTHREAD_CREATE, "/ld-linux",
+        "glibc keeps a thread's vector of thread-local data with its stack, for the next thread; "
+        "here the worker and one that looks up a name",
+        false, NULL, 2, 0, 0},
+    {HF_KEPT_BLOCK, HF_WITHIN_CURL_GLOBAL_INIT, "/libcrypto.so",
+        "OpenSSL is initialised once in a process, and what it had until memory was refused is "
+        "neither used nor freed by the next try",
+        true, NULL, 0, 0, 0},
+    {HF_KEPT_BLOCK, HF_WITHIN_JSON_PARSE, "/libjson-c.so",
+        "json_tokener_parse_ex loses a value, and all that is in it, where json_object_object_add "
+        "has no memory (lost.h)",
+        true, NULL, 0, 0, 0},
+    {HF_KEPT_MAPPING, HF_WITHIN_OTHER, "/hostflags.so",
+        "fini leaves shared tables mapped for threads that are late, where there are no zero "
+        "pages to put in their place; the next life has tables of its own",
+        true, "hf_memory_zero", 1, 0, 0},
 };
 enum { KEEPERS = sizeof(keepers) / sizeof(keepers[0]) };
 
-static bool is_kept_on_purpose(const struct hf_kept *kept)
+static bool was_refused(const struct hf_site *site, const struct keeper *keeper)
 {
-    Dl_info info;
+    bool found = site->depth > 0 && site->within == keeper->within && !keeper->refused_in;
 
-    if (!dladdr(kept->caller, &info) || !info.dli_fname)
-        return false;
-    for (size_t i = 0; i < KEEPERS; i++) {
-        if (strstr(info.dli_fname, keepers[i].object))
-            return true;
-    }
-    return false;
+    for (int i = 0; !found && keeper->refused_in && i < site->depth; i++)
+        found = strstr(hf_where(site->frames[i]), keeper->refused_in) != NULL;
+    return found;
 }
 
-/* A block that a life without failure does not leave; NULL: there is none. */
-static const struct hf_kept *find_leak(
-    const struct sweep *sweep, const struct hf_life_result *result)
+static struct keeper *keeper_of(const struct hf_life_result *result, const struct hf_kept *kept)
 {
-    for (size_t i = 0; i < result->kept_count; i++) {
-        if (result->kept[i].blocks > blocks_in(&sweep->whole, &result->kept[i]) &&
-            !is_kept_on_purpose(&result->kept[i]))
-            return &result->kept[i];
+    for (size_t i = 0; i < KEEPERS; i++) {
+        struct keeper *keeper = &keepers[i];
+        if (kept->kind == keeper->kind && kept->within == keeper->within &&
+            hf_where_is_in(kept->caller, keeper->object))
+            return !keeper->refused || was_refused(&result->site, keeper) ? keeper : NULL;
     }
     return NULL;
+}
+
+/* Blocks or mappings that a life without failure does not leave; NULL: there are none. Counts in
+ * excused[] those that have a keeper. */
+static const struct hf_kept *find_leak(
+    const struct sweep *sweep, const struct hf_life_result *result, unsigned excused[KEEPERS])
+{
+    for (size_t i = 0; i < result->kept_count; i++) {
+        const struct hf_kept *kept = &result->kept[i];
+        unsigned before = count_in(&sweep->whole, kept);
+        struct keeper *keeper = kept->count > before ? keeper_of(result, kept) : NULL;
+        if (keeper)
+            excused[keeper - keepers] += kept->count - before;
+        if (kept->count > before &&
+            (!keeper || (keeper->most > 0 && excused[keeper - keepers] > keeper->most)))
+            return kept;
+    }
+    return NULL;
+}
+
+static void count_excused(const unsigned excused[KEEPERS])
+{
+    for (size_t i = 0; i < KEEPERS; i++) {
+        keepers[i].lives += excused[i] > 0;
+        if (excused[i] > keepers[i].count)
+            keepers[i].count = excused[i];
+    }
 }
 
 /* What is wrong with it; "": nothing. */
@@ -101,6 +143,7 @@ static const char *judge(
     const struct sweep *sweep, const struct hf_life_result *result, int wait_status)
 {
     static char text[512];
+    unsigned excused[KEEPERS] = {0};
     const struct hf_kept *leak;
 
     if (!result->ended && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGALRM)
@@ -112,15 +155,25 @@ static const char *judge(
     }
     if (result->problem[0] != '\0')
         return result->problem;
-    leak = find_leak(sweep, result);
+    if (result->kept_count > HF_KEPT_MOST)
+        return "more is left than HF_KEPT_MOST";
     if (!sweep->has_whole)
         return "";
     if (result->descriptors > sweep->whole.descriptors)
         return "a descriptor is left";
-    if (!leak || result->lost_by_json_c)
+    if (!result->lost.proven) {
+        snprintf(text, sizeof(text), "left by json-c's reader: %u value(s) or name(s), it lost %u",
+            result->lost.found, result->lost.expected);
+        return text;
+    }
+    leak = find_leak(sweep, result, excused);
+    if (!leak) {
+        count_excused(excused);
         return "";
-    snprintf(text, sizeof(text), "left: %u block(s) of %zu bytes, without failure %u; from %s",
-        leak->blocks, leak->bytes, blocks_in(&sweep->whole, leak), hf_where(leak->caller));
+    }
+    snprintf(text, sizeof(text), "left: %u %s(s) of %zu bytes, without failure %u; from %s",
+        leak->count, leak->kind == HF_KEPT_BLOCK ? "block" : "mapping", leak->bytes,
+        count_in(&sweep->whole, leak), hf_where(leak->caller));
     return text;
 }
 
@@ -147,6 +200,10 @@ static void on_done(void *arg, const struct hf_life_plan *plan, const struct hf_
 {
     struct sweep *sweep = arg;
     const char *problem = judge(sweep, result, wait_status);
+    bool missed = plan->nth > 0 && result->effect == HF_NOT_REACHED && result->ended;
+
+    if (problem[0] == '\0' && missed && plan->nth <= sweep->row->count)
+        problem = "it was not reached, although a life without failure has it";
 
     if (problem[0] != '\0') {
         CHECK_STR_EQ(problem, "");
@@ -157,13 +214,13 @@ static void on_done(void *arg, const struct hf_life_plan *plan, const struct hf_
         sweep->has_whole = true;
         return;
     }
-    if (result->effect == HF_NOT_REACHED && result->ended) {
+    if (missed) {
         sweep->over = sweep->over || plan->nth > sweep->row->count;
         sweep->row->missed += plan->nth <= sweep->row->count;
         return;
     }
     sweep->row->survived += problem[0] == '\0';
-    sweep->row->lost += result->lost_by_json_c;
+    sweep->row->lost += result->lost.expected > 0;
     sweep->row->effects[result->effect]++;
 }
 
@@ -199,8 +256,6 @@ static void sweep_numbers(
         hf_pool_start(pool, &plan);
     }
     hf_pool_finish(pool);
-    /* Threads do not always come to the same number of allocations: sometimes to a few less. */
-    CHECK_INT_BETWEEN(sweep->row->missed, 0, plan.by == HF_BY_THREADS ? expected / 20 : 0);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
 }
@@ -208,7 +263,14 @@ static void sweep_numbers(
 /* Steps that are to have none. */
 static const unsigned steps_without = 1u << HF_STEP_EXPLAIN | 1u << HF_STEP_DISCONNECT;
 
-static void sweep_step(enum hf_step step, bool share, unsigned last)
+/* Lives of a step with a request are mostly waiting; the others keep the processor busy. */
+static int at_a_time(enum hf_step step)
+{
+    return hf_step_asks(step) ? HF_POOL_MOST : 16;
+}
+
+/* modes: a bit for each. */
+static void sweep_step(enum hf_step step, bool share, unsigned last, unsigned modes)
 {
     static struct sweep sweep;
     struct hf_life_plan plan = {.share = share, .step = step};
@@ -218,11 +280,13 @@ static void sweep_step(enum hf_step step, bool share, unsigned last)
         return hf_test_skip(hf_allocations_unavailable());
     memset(&sweep, 0, sizeof(sweep));
     sweep.last = last;
-    pool = hf_pool_create(&life, on_done, &sweep);
+    pool = hf_pool_create(&life, at_a_time(step), on_done, &sweep);
     hf_pool_start(pool, &plan);
     hf_pool_finish(pool);
     for (int by = 0; by <= (hf_step_asks(step) ? HF_BY_THREADS : HF_BY_CALLER); by++) {
         for (int mode = 0; sweep.whole.counts[by] > 0 && mode < MODES; mode++) {
+            if (!(modes & 1u << mode))
+                continue;
             plan.by = (enum hf_by)by;
             plan.rest = mode == WITH_REST;
             sweep_numbers(pool, &sweep, plan, sweep.whole.counts[by]);
@@ -258,27 +322,33 @@ static void test_crowd(void)
     munmap(crowd, sizeof(*crowd));
 }
 
-#define STEP(function, step, share, last) \
+#define ALONE (1u << BY_ITSELF)
+#define REST (1u << WITH_REST)
+#define STEP(function, step, share, last, modes) \
     static void function(void) \
     { \
-        sweep_step(step, share, last); \
+        sweep_step(step, share, last, modes); \
     }
-STEP(test_init, HF_STEP_INIT, false, 0)
-STEP(test_connect, HF_STEP_CONNECT, false, 0)
-STEP(test_status, HF_STEP_STATUS, false, 0)
-STEP(test_metrics, HF_STEP_METRICS, false, 0)
-STEP(test_explain, HF_STEP_EXPLAIN, false, 0)
-STEP(test_reload, HF_STEP_RELOAD, false, 0)
-STEP(test_second, HF_STEP_SECOND, false, 0)
-STEP(test_third, HF_STEP_THIRD, false, 0)
-STEP(test_disconnect, HF_STEP_DISCONNECT, false, 0)
-STEP(test_fini, HF_STEP_FINI, false, 0)
-STEP(test_shared_init, HF_STEP_INIT, true, 32) /* before these it is the same as alone */
-STEP(test_shared_connect, HF_STEP_CONNECT, true, 0)
-STEP(test_shared_fini, HF_STEP_FINI, true, 0)
+STEP(test_init, HF_STEP_INIT, false, 0, ALONE)
+STEP(test_init_rest, HF_STEP_INIT, false, 0, REST)
+STEP(test_connect, HF_STEP_CONNECT, false, 0, ALONE | REST)
+STEP(test_status, HF_STEP_STATUS, false, 0, ALONE | REST)
+STEP(test_metrics, HF_STEP_METRICS, false, 0, ALONE | REST)
+STEP(test_explain, HF_STEP_EXPLAIN, false, 0, ALONE | REST)
+STEP(test_reload, HF_STEP_RELOAD, false, 0, ALONE | REST)
+STEP(test_second, HF_STEP_SECOND, false, 0, ALONE | REST)
+STEP(test_third, HF_STEP_THIRD, false, 0, ALONE | REST)
+STEP(test_disconnect, HF_STEP_DISCONNECT, false, 0, ALONE | REST)
+STEP(test_fini, HF_STEP_FINI, false, 0, ALONE | REST)
+STEP(test_shared_init, HF_STEP_INIT, true, 32,
+    ALONE | REST) /* before these it is the same as alone */
+STEP(test_shared_connect, HF_STEP_CONNECT, true, 0, ALONE | REST)
+STEP(test_shared_fini, HF_STEP_FINI, true, 0, ALONE | REST)
 
 static const struct hf_test tests[] = {
-    {"C75 no memory in init: refused, or nothing is missing; and the next one works", test_init},
+    {"C75 no memory once in init: refused, or nothing is missing; and the next one works",
+        test_init},
+    {"C75 no memory from a point in init on: refused; and the next one works", test_init_rest},
     {"C60 C63 no memory at the first connection or request: defaults, then the flags",
         test_connect},
     {"C51 no memory for the status as JSON: whole or not there", test_status},
@@ -313,10 +383,9 @@ static void print_table(void)
         printf("  %14u%12u\n", row->lost, row->missed);
     }
     for (size_t i = 0; i < KEEPERS; i++)
-        printf("not counted as left: from *%s*: %s\n", keepers[i].object, keepers[i].reason);
-    printf("lost by json-c: json_tokener_parse_ex loses a value, and all that is in it, where "
-           "json_object_object_add (strdup or\n    lh_table_resize) has no memory; counted above, "
-           "in the plugin these answers are refused\n");
+        printf("not counted as left: in %u lives, at most %u %s(s): %s\n", keepers[i].lives,
+            keepers[i].count, keepers[i].kind == HF_KEPT_BLOCK ? "block" : "mapping",
+            keepers[i].reason);
 }
 
 int main(int argc, char **argv)
@@ -328,6 +397,7 @@ int main(int argc, char **argv)
 
     life = (struct hf_life){hf_test_host_load(NULL), &services, token_file};
     if (life.plugin && hf_services_start(&services)) {
+        hf_within_prepare(hf_test_plugin_path());
         status = hf_suite_run("oom", tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
         print_table();
         hf_services_stop(&services);

@@ -5,6 +5,8 @@
 #include "tests/oom/where.h"
 
 #include <dlfcn.h>
+#include <link.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,6 +51,35 @@ const char *hf_where(void *address)
                                           : "?",
         base_name(info.dli_fname));
     return text;
+}
+
+struct place {
+    uintptr_t address;
+    const char *object;
+};
+
+static int is_place_in(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    const struct place *place = arg;
+
+    (void)size;
+    if (!strstr(info->dlpi_name, place->object))
+        return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD &&
+            place->address - (info->dlpi_addr + part->p_vaddr) < part->p_memsz)
+            return 1;
+    }
+    return 0;
+}
+
+/* dladdr would look through all names of the object. */
+bool hf_where_is_in(const void *address, const char *object)
+{
+    struct place place = {(uintptr_t)address, object};
+
+    return dl_iterate_phdr(is_place_in, &place) != 0;
 }
 
 void hf_where_print(void *const *frames, int depth)

@@ -51,6 +51,36 @@ int hf_fds_threads(pid_t pid)
     return count_entries(pid, "task", false);
 }
 
+/* "1234 (name) S …". A thread that has just ended has no file. */
+static bool is_asleep(int tid)
+{
+    char path[64], line[256];
+    const char *end = NULL;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+    file = fopen(path, "re");
+    if (!file)
+        return true;
+    if (fgets(line, sizeof(line), file))
+        end = strrchr(line, ')');
+    fclose(file);
+    return end && strncmp(end, ") S", 3) == 0;
+}
+
+bool hf_fds_others_sleep(void)
+{
+    DIR *entries = open_entries(0, "task");
+    struct dirent *entry;
+    bool asleep = entries != NULL;
+
+    while (asleep && (entry = next_entry(entries, 0, false)))
+        asleep = atoi(entry->d_name) == gettid() || is_asleep(atoi(entry->d_name));
+    if (entries)
+        closedir(entries);
+    return asleep;
+}
+
 char *hf_fds_text(pid_t pid)
 {
     DIR *entries = open_entries(pid, "fd");

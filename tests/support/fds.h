@@ -22,6 +22,9 @@ char *hf_fds_text(pid_t pid);
 /* How many threads the process has; -1 as above. */
 int hf_fds_threads(pid_t pid);
 
+/* Whether all other threads of this process sleep. */
+bool hf_fds_others_sleep(void);
+
 /* Its resident memory in kB; -1 as above. */
 long hf_fds_resident_kb(pid_t pid);
 
