@@ -6,7 +6,7 @@
  *
  * First a life without failure counts the allocations of a step, and tells which blocks and
  * descriptors libraries keep for good: what is left after a failure is compared with that. Then
- * numbers go up until one beyond that count is not reached.
+ * numbers go up until one beyond that count is not reached; up to it each must be.
  */
 #include "tests/oom/crowd.h"
 #include "tests/oom/pool.h"
