@@ -187,6 +187,7 @@ $(OOM_TEST): $(patsubst %.c,$(B)/%.o,$(wildcard tests/oom/*.c)) $(B)/tests/suppo
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 $(B)/tests/unit/test_decode_memory: $(patsubst %,$(B)/tests/oom/%.o,allocations kept lost within)
+$(B)/tests/unit/test_kept: $(B)/tests/oom/kept.o
 $(OOM_TEST) $(B)/tests/unit/test_decode_memory: LDFLAGS += -rdynamic
 
 PRINT_SETTINGS := $(B)/tests/docs/print_settings

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BLOCKS (1u << 14) /* a power of two, several times what is ever alive */
+#define BLOCKS (1u << 13) /* a power of two, several times what is ever alive */
 #define MAPPINGS 64
 
 struct block {
