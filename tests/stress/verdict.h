@@ -182,6 +182,27 @@ FIXTURE enum cause excuse_of(int host, size_t number)
     return NO_EXCUSE;
 }
 
+enum { NEAR_MS = 2000 };
+
+/* What happened before and between them: to tell a fault of the plugin from one of this file. */
+FIXTURE void print_events(int host, size_t number)
+{
+    static const char *const names[] = {[LIFE] = "another life",
+        [REFRESH] = "refresh()",
+        [MADE] = "made anew",
+        [RELOAD] = "reload"};
+    int64_t from_ms = time_of(host, number), to_ms = time_of(host, number + 1);
+
+    for (size_t i = 0; i < event_count; i++) {
+        const struct event *event = &events[i];
+        if ((event->host == ALL_HOSTS || event->host == host) && event->from_ms <= to_ms &&
+            event->to_ms >= from_ms - NEAR_MS)
+            printf("          %s from %lld to %lld ms after the first of them\n",
+                names[event->cause], (long long)(event->from_ms - from_ms),
+                (long long)(event->to_ms - from_ms));
+    }
+}
+
 /* The request after that number. */
 FIXTURE void judge_next(int host, size_t number)
 {
@@ -198,11 +219,13 @@ FIXTURE void judge_next(int host, size_t number)
         return;
     cause = excuse_of(host, number);
     judged[host].early[cause]++;
-    if (cause == NO_EXCUSE && judged[host].early[cause] <= PRINTED)
-        printf("        host %d (%s): request %zu came %lld ms after one that got %s, and without "
-               "an excuse not before %lld ms\n",
-            host, url_of(host), number + 1, (long long)gap_ms, answers[mood_of(host, number)],
-            (long long)pause_ms);
+    if (cause != NO_EXCUSE || judged[host].early[cause] > PRINTED)
+        return;
+    printf("        host %d (%s): request %zu came %lld ms after one that got %s, and without an "
+           "excuse not before %lld ms\n",
+        host, url_of(host), number + 1, (long long)gap_ms, answers[mood_of(host, number)],
+        (long long)pause_ms);
+    print_events(host, number);
 }
 
 /* False: some request had no excuse. */
