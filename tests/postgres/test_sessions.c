@@ -5,6 +5,8 @@
  */
 #include "tests/postgres/scene.h"
 
+#include <sys/socket.h>
+
 enum { SESSIONS = 5, READS = 50 };
 
 static PGconn *session_with(const char *host)
@@ -136,6 +138,118 @@ static void test_terminated(void)
     PQfinish(other);
 }
 
+/* Its session waits, does nothing for too long within and without a transaction, or its client is
+ * gone without a word: the server ends each, and the references with it. */
+static void test_other_ends(void)
+{
+    static const char *const ways[] = {
+        "select hostflags.wait_ready('mute.example.com', '1h')",
+        "set idle_session_timeout = '100ms'",
+        "set idle_in_transaction_session_timeout = '100ms'; begin",
+        "set client_connection_check_interval = '100ms'; "
+        "select hostflags.wait_ready('mute.example.com', '1h')",
+    };
+    enum { TERMINATED, GONE = 3 };
+    PGconn *session, *other;
+
+    if (!scene_ready())
+        return;
+    other = pg_connect(server, "postgres");
+    for (int way = TERMINATED; way <= GONE; way++) {
+        hf_flag_service_set_fault(service, HF_FAULT_NONE);
+        session = session_with("ends.example.com");
+        hf_flag_service_set_fault(service, HF_FAULT_SILENCE);
+        CHECK_INT_EQ(scene_sessions(other, "ends.example.com"), 1);
+        CHECK_INT_EQ(PQsendQuery(session, ways[way]), 1);
+        if (way == TERMINATED || way == GONE)
+            CHECK(HF_WAIT_UNTIL(scene_sessions(other, "mute.example.com") == 1, PG_BOUND_MS));
+        if (way == TERMINATED)
+            CHECK_STR_EQ(
+                pg_ask(other, "select pg_terminate_backend(%d)", PQbackendPID(session)), "t");
+        if (way == GONE)
+            shutdown(PQsocket(session), SHUT_RDWR);
+        CHECK(HF_WAIT_UNTIL(
+            pg_number(other, "select connections from hostflags.stats") == 0, PG_BOUND_MS));
+        PQfinish(session);
+    }
+    PQfinish(other);
+}
+
+/* A reference that is taken in a part that is rolled back stays, and so does what was given back. */
+static void test_savepoint(void)
+{
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = session_with("first.example.com");
+    CHECK_STR_EQ(pg_ask(session, "begin"), "BEGIN");
+    CHECK_STR_EQ(pg_ask(session, "savepoint before"), "SAVEPOINT");
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.acquire('second.example.com')"), "");
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.release('first.example.com')"), "t");
+    CHECK_STR_CONTAINS(pg_ask(session, "select hostflags.acquire('x.invalid')"), "ERROR 42501");
+    CHECK_STR_EQ(pg_ask(session, "rollback to before"), "ROLLBACK");
+    CHECK_STR_EQ(pg_ask(session, "commit"), "COMMIT");
+    CHECK_INT_EQ(scene_sessions(session, "first.example.com"), 0);
+    CHECK_INT_EQ(scene_sessions(session, "second.example.com"), 1);
+    CHECK_STR_EQ(pg_ask(session, "discard all"), "DISCARD ALL");
+    CHECK_INT_EQ(scene_sessions(session, "second.example.com"), 1);
+    PQfinish(session);
+}
+
+/* While one service is silent nobody waits: not who takes another host, and not who looks. */
+static void test_silent_service(void)
+{
+    PGconn *session, *other;
+    int64_t began;
+
+    if (!scene_ready())
+        return;
+    session = pg_connect(server, "postgres");
+    other = pg_connect(server, "postgres");
+    hf_flag_service_set_fault(service, HF_FAULT_SILENCE);
+    began = hf_wait_now_ms();
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.acquire('silent.example.com')"), "");
+    CHECK(hf_flag_service_wait_requests(service, 1, PG_BOUND_MS));
+    hf_flag_service_set_fault(service, HF_FAULT_NONE);
+    CHECK_STR_EQ(pg_ask(other, "select hostflags.wait_ready('heard.example.com', '20s')"), "t");
+    CHECK_STR_EQ(
+        pg_ask(other, "select state from hostflags.hosts where host = 'silent.example.com'"),
+        "unknown");
+    CHECK(hf_wait_now_ms() - began < 10000); /* the request would be given up then */
+    PQfinish(session);
+    PQfinish(other);
+}
+
+/* Names of hosts are ASCII whatever the database's encoding; all else is refused. */
+static void test_encodings(void)
+{
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = pg_connect(server, "postgres");
+    CHECK_STR_EQ(
+        pg_ask(session, "create database latin encoding latin1 locale 'C' template template0"),
+        "CREATE DATABASE");
+    PQfinish(session);
+    session = pg_connect(server, "latin");
+    CHECK_STR_EQ(pg_ask(session, "create extension hostflags"), "CREATE EXTENSION");
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('latin.example.com')"), "t");
+    CHECK_STR_EQ(
+        pg_ask(session, "select hostflags.is_enabled('latin.example.com', 'telemetry')"), "t");
+    CHECK_STR_CONTAINS(
+        pg_ask(session, "select hostflags.acquire('caf' || chr(233) || '.example.com')"),
+        "ERROR 22023");
+    CHECK_STR_CONTAINS(
+        pg_ask(session, "select hostflags.is_enabled('latin.example.com', chr(233))"),
+        "ERROR 42704");
+    PQfinish(session);
+    session = pg_connect(server, "postgres");
+    CHECK_STR_EQ(pg_ask(session, "drop database latin with (force)"), "DROP DATABASE");
+    PQfinish(session);
+}
+
 static void test_release(void)
 {
     PGconn *session;
@@ -172,6 +286,10 @@ static void test_many_names(void)
         "10000 0");
     CHECK_STR_EQ(
         pg_ask(session, "select hostflags.is_enabled(repeat('x', 1000000), 'telemetry')"), "f");
+    CHECK_INT_BETWEEN(pg_number(session,
+                          "select total_bytes from pg_backend_memory_contexts where name = "
+                          "'hostflags names'"),
+        1, 4 << 20);
     CHECK_INT_EQ(scene_sessions(session, "names.example.com"), 1);
     CHECK_INT_EQ(pg_number(session, "select connections from hostflags.stats"), 1);
     CHECK(pg_number(session, "select refused_not_allowed from hostflags.stats") >= 10000);
@@ -235,6 +353,10 @@ int main(int argc, char **argv)
         {"wait_ready honours statement_timeout and cancel", test_interrupted},
         {"an ERROR keeps references, the end of the session gives them back", test_error_keeps},
         {"pg_terminate_backend gives them back as well", test_terminated},
+        {"however a session ends, its references end with it", test_other_ends},
+        {"rolling back to a savepoint, and DISCARD ALL, change no references", test_savepoint},
+        {"while one service is silent nobody waits", test_silent_service},
+        {"a database in another encoding", test_encodings},
         {"release, and another reference at the next read", test_release},
         {"a session with more names than it remembers", test_many_names},
         {"a name without a reference is answered the defaults", test_no_reference},
