@@ -53,11 +53,14 @@ include $(PGXS)
 
 else ifeq ($(origin PG_CONFIG),command line)
 
-.PHONY: all postgres install uninstall clean
+.PHONY: all postgres install uninstall clean installcheck
 all postgres:
 	@$(PG_MAKE) all
 install uninstall clean:
 	@$(PG_MAKE) $@
+# In a throw-away server of its own: one that runs already may not have preloaded us.
+installcheck:
+	@env -u MAKEFLAGS PG_CONFIG=$(PG_CONFIG) $(MAKE) --no-print-directory installcheck
 
 else
 

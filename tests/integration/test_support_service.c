@@ -12,6 +12,7 @@
 #include "tests/support/flag_service.h"
 #include "tests/support/process.h"
 #include "tests/support/suite.h"
+#include "tests/support/wait_until.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define BOUND_MS 20000
@@ -207,6 +208,30 @@ static void test_etags_of_other_replies(void)
     hf_flag_service_stop(service);
 }
 
+/* The first request of a connection begins with it, the next one when it has arrived. */
+static void test_begin_of_requests(void)
+{
+    struct hf_flag_service *service = hf_flag_service_start(NULL);
+    const struct hf_flag_request *first, *second;
+    int64_t before = hf_wait_now_ms();
+    char *text;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(service);
+    hf_flag_service_set_delay(service, 200);
+    text =
+        hf_exchange(hf_flag_service_port(service), "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n" GET "\r\n");
+    CHECK_STR_CONTAINS(text, "HTTP/1.1 200 ");
+    free(text);
+    first = hf_flag_service_request(service, 0);
+    second = hf_flag_service_request(service, 1);
+    if (CHECK(first != NULL) && CHECK(second != NULL)) {
+        CHECK_INT_BETWEEN(first->began_ms, before, first->time_ms);
+        CHECK_INT_EQ(second->began_ms, second->time_ms);
+        CHECK(second->began_ms - first->began_ms >= 200);
+    }
+    hf_flag_service_stop(service);
+}
+
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
@@ -214,6 +239,7 @@ int main(int argc, char **argv)
         {"flag service: wants a client certificate of its authority", test_client_certificates},
         {"flag service: TLS 1.1 and nothing else", test_old_tls},
         {"flag service: TLS options that are none", test_bad_tls_options},
+        {"flag service: when a request began", test_begin_of_requests},
         {"flag service: ETag and 304", test_etags},
         {"flag service: ETags of errors and of broken answers", test_etags_of_other_replies},
     };

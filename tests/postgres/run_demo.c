@@ -13,6 +13,7 @@
 #include <string.h>
 
 enum { SESSIONS = 20, HOSTS = 3 };
+enum { TTL_MS = 3000 }; /* as the service says it */
 
 static struct hf_flag_service *service;
 static struct pg_server *server;
@@ -103,8 +104,15 @@ static void open_server(void)
     show("CREATE EXTENSION hostflags");
 }
 
+/* 0.8 TTL is the earliest that a host is asked again. */
+static long long most_requests(int64_t since_ms)
+{
+    return HOSTS * (1 + (hf_wait_now_ms() - since_ms) / (TTL_MS * 8 / 10));
+}
+
 static void play_sessions(void)
 {
+    int64_t began = hf_wait_now_ms();
     char text[128];
 
     act("20 sessions ask for the flag of 3 hosts");
@@ -113,7 +121,7 @@ static void play_sessions(void)
     snprintf(text, sizeof(text),
         "%lld requests for %d sessions; each on its own would have made %d", requests(), SESSIONS,
         SESSIONS * HOSTS);
-    must(requests() < SESSIONS * HOSTS, text);
+    must(requests() <= most_requests(began), text);
     show("SELECT host, sessions, state, requests FROM hostflags.hosts ORDER BY host");
 }
 

@@ -10,11 +10,14 @@
  *     after any other failure                    2.5 s later, the shortest backoff
  *     after a 304 to no ETag                     at once; the second one in a row is a failure
  *
- * One that comes sooner is excused by an event, which must lie between the two:
+ * One that comes sooner is excused by an event, which must lie between the two (the first of them
+ * counts from when its connection began, since a TLS handshake takes its time, and else from when
+ * it had arrived):
  *
  *     another life of the cache                  excuses all: everything is forgotten
  *     a refresh() that said HF_OK                all but Retry-After
- *     a connection where nobody held the host    what follows a good answer: that may be forgotten
+ *     a connection where nobody held the host    what follows a good answer: that may be forgotten,
+ *                                                or was asked for by the life of the host before
  *     a reload while the first of the two was under way   Retry-After: it was never heard
  *
  * So a host is asked no more often than 1 + time / (0.8 TTL) + such events, and while it fails no
@@ -168,14 +171,15 @@ FIXTURE struct judged {
 
 FIXTURE enum cause excuse_of(int host, size_t number)
 {
+    int64_t began_ms = hf_flag_service_request(hosts[host].service, number)->began_ms;
     int64_t from_ms = time_of(host, number), to_ms = time_of(host, number + 1);
     enum mood mood = mood_of(host, number);
 
-    if (has_event(LIFE, host, from_ms, to_ms))
+    if (has_event(LIFE, host, began_ms, to_ms))
         return LIFE;
     if (mood != LATER && has_event(REFRESH, host, from_ms, to_ms))
         return REFRESH;
-    if (mood == GOOD && has_event(MADE, host, from_ms, to_ms))
+    if (mood == GOOD && has_event(MADE, host, began_ms, to_ms))
         return MADE;
     if (mood == LATER && has_event(RELOAD, host, from_ms, from_ms + DELAY_MOST_MS + LATE_MS))
         return RELOAD;

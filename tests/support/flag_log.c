@@ -87,12 +87,39 @@ static char *client_address(struct MHD_Connection *connection)
     return copy_text(text);
 }
 
+void hf_flag_log_on_connection(void **context, enum MHD_ConnectionNotificationCode code)
+{
+    int64_t *accepted_ms = *context;
+
+    if (code != MHD_CONNECTION_NOTIFY_STARTED) {
+        free(accepted_ms);
+        return;
+    }
+    accepted_ms = malloc(sizeof(*accepted_ms));
+    if (!accepted_ms)
+        abort();
+    *accepted_ms = hf_wait_now_ms();
+    *context = accepted_ms;
+}
+
+/* Once for each connection; then `otherwise`. */
+static int64_t take_accepted_ms(struct MHD_Connection *connection, int64_t otherwise)
+{
+    int64_t *accepted_ms =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    int64_t began_ms = *accepted_ms ? *accepted_ms : otherwise;
+
+    *accepted_ms = 0;
+    return began_ms;
+}
+
 void hf_flag_request_fill(
     struct hf_flag_request *request, struct MHD_Connection *connection, const char *method)
 {
     request->method = copy_text(method);
     request->client = client_address(connection);
     request->time_ms = hf_wait_now_ms();
+    request->began_ms = take_accepted_ms(connection, request->time_ms);
     MHD_get_connection_values(connection, MHD_HEADER_KIND, add_header, request);
 }
 

@@ -21,6 +21,9 @@ void hf_flag_log_fini(struct hf_flag_log *log);
 void hf_flag_log_add(struct hf_flag_log *log, struct hf_flag_request *request); /* takes it over */
 const struct hf_flag_request *hf_flag_log_get(const struct hf_flag_log *log, size_t i);
 
+/* For MHD_OPTION_NOTIFY_CONNECTION: keeps with each connection when it was accepted. */
+void hf_flag_log_on_connection(void **context, enum MHD_ConnectionNotificationCode code);
+
 /* One record: made when the request line is known, filled when the header is. No lock needed. */
 struct hf_flag_request *hf_flag_request_create(const char *path);
 void hf_flag_request_fill(

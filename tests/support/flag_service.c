@@ -157,6 +157,16 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     *context = NULL;
 }
 
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+    enum MHD_ConnectionNotificationCode code)
+{
+    struct hf_flag_service *service = arg;
+
+    hf_flag_log_on_connection(context, code);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        hf_flag_tls_on_connection(&service->tls, connection);
+}
+
 static bool start_daemon(struct hf_flag_service *service)
 {
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL;
@@ -168,8 +178,8 @@ static bool start_daemon(struct hf_flag_service *service)
     service->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, service,
         MHD_OPTION_LISTEN_SOCKET, service->listen_fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, service,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, service, MHD_OPTION_NOTIFY_CONNECTION,
-        hf_flag_tls_on_connection, &service->tls, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        on_connection, service, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
+        MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     return service->daemon != NULL;
 }
 

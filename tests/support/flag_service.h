@@ -75,6 +75,7 @@ struct hf_flag_request {
     const char *path; /* as sent: not decoded, with the query */
     const char *client; /* the client's literal address, without its port */
     int64_t time_ms;
+    int64_t began_ms; /* the first of a connection: when that was accepted; others: time_ms */
     size_t header_count;
     const char **header_names, **header_values; /* in order of arrival */
 };

@@ -70,14 +70,11 @@ static int verify_client(gnutls_session_t session)
     return -1;
 }
 
-void hf_flag_tls_on_connection(void *arg, struct MHD_Connection *connection, void **context,
-    enum MHD_ConnectionNotificationCode code)
+void hf_flag_tls_on_connection(const struct hf_flag_tls *tls, struct MHD_Connection *connection)
 {
-    const struct hf_flag_tls *tls = arg;
     gnutls_session_t session;
 
-    (void)context;
-    if (!tls->client_ca || code != MHD_CONNECTION_NOTIFY_STARTED)
+    if (!tls->client_ca)
         return;
     session =
         (gnutls_session_t)MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)

@@ -25,9 +25,8 @@ void hf_flag_tls_fini(struct hf_flag_tls *tls);
 void hf_flag_tls_options(
     const struct hf_flag_tls *tls, struct MHD_OptionItem options[HF_FLAG_TLS_OPTIONS]);
 
-/* For MHD_OPTION_NOTIFY_CONNECTION, with tls as its argument: libmicrohttpd by itself asks for the
- * client's certificate, but takes any, or none. This makes GnuTLS refuse in the handshake. */
-void hf_flag_tls_on_connection(void *arg, struct MHD_Connection *connection, void **context,
-    enum MHD_ConnectionNotificationCode code);
+/* For a connection that starts: libmicrohttpd by itself asks for the client's certificate, but takes
+ * any, or none. This makes GnuTLS refuse in the handshake. */
+void hf_flag_tls_on_connection(const struct hf_flag_tls *tls, struct MHD_Connection *connection);
 
 #endif
