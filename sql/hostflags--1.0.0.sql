@@ -5,7 +5,8 @@
 -- references are the session's, and a parallel worker is none. All are STRICT: no host, no answer.
 --
 -- Whoever may call is_enabled, explain, acquire, wait_ready or refresh can make the server send requests:
--- nobody but superusers may, until they GRANT it. What is only shown is for pg_monitor.
+-- nobody but superusers may, until they GRANT it. What is only shown is for pg_monitor. release gives back
+-- what the session has, and is for all.
 
 \echo Use "CREATE EXTENSION hostflags" to load this file. \quit
 
@@ -51,7 +52,6 @@ COMMENT ON FUNCTION refresh(text) IS
 REVOKE ALL ON FUNCTION is_enabled(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION explain(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION acquire(text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION release(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION wait_ready(text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION refresh(text) FROM PUBLIC;
 

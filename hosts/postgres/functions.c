@@ -8,6 +8,7 @@
  */
 #include "hosts/postgres/session.h"
 #include "hosts/postgres/shared.h"
+#include "hosts/postgres/values.h"
 #include "plugin/clock.h"
 #include "plugin/describe.h"
 #include "plugin/discreet.h"
@@ -27,6 +28,15 @@ PG_FUNCTION_INFO_V1(hf_sql_refresh);
 
 /* ---- flags ---- */
 
+/* A caller's text for a message: in quotes, cut, and without a password that may be in it. */
+static const char *shown(const text *value)
+{
+    char *out = palloc(HF_VISIBLE_MAX);
+
+    hf_format_discreet(text_to_cstring(value), out);
+    return out;
+}
+
 static pg_attribute_noreturn() void report_unknown_flag(
     const struct hf_settings *settings, const text *flag)
 {
@@ -36,7 +46,7 @@ static pg_attribute_noreturn() void report_unknown_flag(
     for (uint32_t i = 0; i < settings->flag_count; i++)
         appendStringInfo(&known, "%s%s", i == 0 ? "" : ", ", settings->flags[i]);
     ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-        errmsg("there is no flag \"%s\" in hostflags.flags", text_to_cstring(flag)),
+        errmsg("there is no flag %s in hostflags.flags", shown(flag)),
         errhint("Known flags: %s.", known.data));
 }
 
@@ -64,14 +74,6 @@ PGDLLEXPORT Datum hf_sql_is_enabled(PG_FUNCTION_ARGS)
 
 enum { ENABLED, REASON, STATE, AGE, NEXT_REFRESH, LAST_ERROR, EXPLAIN_COLUMNS };
 
-static Datum interval_of(int64_t ms)
-{
-    Interval *interval = palloc0(sizeof(*interval));
-
-    interval->time = ms * 1000;
-    return IntervalPGetDatum(interval);
-}
-
 /* The error of the latest request, or why there is no reference; NULL: neither. */
 static const char *last_error_of(
     const struct hf_pg_reference *reference, const struct hf_view *view, bool there)
@@ -80,7 +82,7 @@ static const char *last_error_of(
         return reference->detail;
     if (!there || view->facts.outcome == HF_OUTCOME_OK)
         return NULL;
-    return psprintf("%s: %s", hf_outcome_name(view->facts.outcome), view->message);
+    return psprintf("%s: %s", hf_outcome_name(view->facts.outcome), hf_pg_message(view));
 }
 
 PGDLLEXPORT Datum hf_sql_explain(PG_FUNCTION_ARGS)
@@ -115,8 +117,8 @@ PGDLLEXPORT Datum hf_sql_explain(PG_FUNCTION_ARGS)
     values[ENABLED] = BoolGetDatum(answer.enabled);
     values[REASON] = CStringGetTextDatum(hf_reason_name(answer.reason));
     values[STATE] = CStringGetTextDatum(hf_state_name(words.state));
-    values[AGE] = interval_of(words.age_ms);
-    values[NEXT_REFRESH] = interval_of(words.next_refresh_ms);
+    values[AGE] = hf_pg_interval(words.age_ms);
+    values[NEXT_REFRESH] = hf_pg_interval(words.next_refresh_ms);
     values[LAST_ERROR] = error == NULL ? 0 : CStringGetTextDatum(error);
     nulls[AGE] = words.age_ms < 0;
     nulls[NEXT_REFRESH] = words.next_refresh_ms < 0;
@@ -142,15 +144,6 @@ static int sqlstate_of(enum hf_refusal reason)
         break;
     }
     return ERRCODE_INTERNAL_ERROR;
-}
-
-/* A host's name for a message: in quotes, and without a password that may have been put there. */
-static const char *shown(const text *host)
-{
-    char *out = palloc(HF_VISIBLE_MAX);
-
-    hf_format_discreet(text_to_cstring(host), out);
-    return out;
 }
 
 static hf_handle must_refer(const text *host)

@@ -4,6 +4,7 @@
  * here takes a reference or asks anybody.
  */
 #include "hosts/postgres/shared.h"
+#include "hosts/postgres/values.h"
 #include "plugin/block.h"
 #include "plugin/clock.h"
 #include "plugin/describe.h"
@@ -46,10 +47,7 @@ static void add_number(struct row *row, uint64_t number)
 /* ms below 0: NULL. */
 static void add_interval(struct row *row, int64_t ms)
 {
-    Interval *interval = palloc0(sizeof(*interval));
-
-    interval->time = ms * 1000;
-    add(row, IntervalPGetDatum(interval), ms < 0);
+    add(row, hf_pg_interval(ms), ms < 0);
 }
 
 static void put(FunctionCallInfo fcinfo, struct row *row)
@@ -90,7 +88,7 @@ static void put_host(FunctionCallInfo fcinfo, const struct hf_view *view, int64_
     add(&row, CStringGetTextDatum(hf_outcome_name((enum hf_outcome)facts->outcome)),
         facts->outcome == HF_OUTCOME_OK);
     add(&row, Int32GetDatum(facts->http_status), facts->http_status == 0);
-    add(&row, CStringGetTextDatum(view->message), view->message[0] == '\0');
+    add(&row, CStringGetTextDatum(hf_pg_message(view)), view->message[0] == '\0');
     put(fcinfo, &row);
 }
 

@@ -6,8 +6,7 @@
  */
 #include "tests/integration/proxy_fixture.h"
 #include "tests/support/server_user.h"
-
-#include <ftw.h>
+#include "tests/support/tmpdir.h"
 
 static const char *const loopback = "127.0.0.1";
 static const char *missing; /* why there is no server; NULL: there is one */
@@ -82,14 +81,6 @@ static bool start_server(void)
         hf_process_wait_output(server.process, "ready to accept connections", 60000);
 }
 
-static int remove_entry(const char *path, const struct stat *facts, int kind, struct FTW *position)
-{
-    (void)facts;
-    (void)kind;
-    (void)position;
-    return remove(path);
-}
-
 static void stop_server(void)
 {
     if (server.process) {
@@ -98,7 +89,7 @@ static void stop_server(void)
     }
     hf_process_destroy(server.process);
     if (*server.directory)
-        nftw(server.directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        hf_tmpdir_remove_tree(server.directory);
 }
 
 /* A proxy before the server, with a pool of two; false: no server, or a failed check. */

@@ -70,6 +70,16 @@ static inline bool scene_ready(void)
     return true;
 }
 
+/* A session that has heard of the host. */
+static inline PGconn *scene_session_with(const char *host)
+{
+    PGconn *session = pg_connect(server, "postgres");
+
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('%s', '20s')", host), "t");
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.is_enabled('%s', 'telemetry')", host), "t");
+    return session;
+}
+
 /* How many sessions have a reference to the host. */
 static inline long long scene_sessions(PGconn *session, const char *host)
 {

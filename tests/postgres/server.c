@@ -3,10 +3,10 @@
 
 #include "tests/support/process.h"
 #include "tests/support/server_user.h"
+#include "tests/support/tmpdir.h"
 #include "tests/support/wait_until.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -108,18 +108,10 @@ const char *pg_stage_open(const char *source)
     return NULL;
 }
 
-static int remove_entry(const char *path, const struct stat *facts, int kind, struct FTW *position)
-{
-    (void)facts;
-    (void)kind;
-    (void)position;
-    return remove(path);
-}
-
 void pg_stage_close(void)
 {
     if (*stage.directory)
-        nftw(stage.directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        hf_tmpdir_remove_tree(stage.directory);
 }
 
 /* ---- servers ---- */
@@ -223,7 +215,7 @@ void pg_server_stop(struct pg_server *server)
     if (!server)
         return;
     end(server);
-    nftw(server->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    hf_tmpdir_remove_tree(server->directory);
     free(server);
 }
 

@@ -4,19 +4,11 @@
  * and the extension is made in a fresh server.
  */
 #include "tests/postgres/scene.h"
+#include "tests/support/tmpdir.h"
 
-#include <ftw.h>
 #include <stdlib.h>
 
 static char directory[64], source[320];
-
-static int remove_entry(const char *path, const struct stat *facts, int kind, struct FTW *position)
-{
-    (void)facts;
-    (void)kind;
-    (void)position;
-    return remove(path);
-}
 
 static bool run(const char *const *argv, char **output)
 {
@@ -95,6 +87,6 @@ int main(int argc, char **argv)
     pg_stage_close();
     hf_flag_service_stop(service);
     if (*directory)
-        nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        hf_tmpdir_remove_tree(directory);
     return status;
 }

@@ -7,16 +7,6 @@
 
 #include <signal.h>
 
-/* A session that has heard of the host. */
-static PGconn *session_with(const char *host)
-{
-    PGconn *session = pg_connect(server, "postgres");
-
-    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('%s', '20s')", host), "t");
-    CHECK_STR_EQ(pg_ask(session, "select hostflags.is_enabled('%s', 'telemetry')", host), "t");
-    return session;
-}
-
 static pid_t worker_of(PGconn *session)
 {
     return (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
@@ -38,7 +28,7 @@ static void check_begins_anew(size_t crashes_before)
                      "select hosts || ' ' || connections || ' ' || requests from hostflags.stats"),
         "0 0 0");
     PQfinish(session);
-    session = session_with("kill.example.com");
+    session = scene_session_with("kill.example.com");
     CHECK_INT_EQ(scene_sessions(session, "kill.example.com"), 1);
     CHECK_INT_EQ(hf_flag_service_count(service), 1);
     PQfinish(session);
@@ -52,8 +42,8 @@ static void kill_and_check(bool worker)
     if (!scene_ready())
         return;
     crashes = pg_server_count(server, "all server processes terminated; reinitializing");
-    session = session_with("kill.example.com");
-    victim = session_with("kill.example.com");
+    session = scene_session_with("kill.example.com");
+    victim = scene_session_with("kill.example.com");
     hf_flag_service_clear_log(service);
     CHECK_INT_EQ(kill(worker ? worker_of(session) : PQbackendPID(victim), SIGKILL), 0);
     check_begins_anew(crashes);
@@ -82,7 +72,7 @@ static void test_crash_after_reload(void)
         return;
     crashes = pg_server_count(server, "all server processes terminated; reinitializing");
     CHECK(pg_server_configure(server, "hostflags.overrides = 'beta=on'"));
-    session = session_with("kill.example.com");
+    session = scene_session_with("kill.example.com");
     CHECK(HF_WAIT_UNTIL(
         strcmp(pg_ask(session, "select hostflags.is_enabled('kill.example.com', 'beta')"), "t") ==
             0,
@@ -91,7 +81,7 @@ static void test_crash_after_reload(void)
     CHECK_INT_EQ(kill(PQbackendPID(session), SIGKILL), 0);
     PQfinish(session);
     check_begins_anew(crashes);
-    session = session_with("kill.example.com");
+    session = scene_session_with("kill.example.com");
     CHECK_STR_EQ(pg_ask(session, "select hostflags.is_enabled('kill.example.com', 'beta')"), "t");
     PQfinish(session);
     CHECK(pg_server_configure(server, "hostflags.overrides = ''"));
@@ -133,7 +123,7 @@ static void test_terminated_worker(void)
 
     if (!scene_ready())
         return;
-    session = session_with("calm.example.com");
+    session = scene_session_with("calm.example.com");
     hf_flag_service_set_fault(service, HF_FAULT_SILENCE);
     pg_ask(session, "select hostflags.acquire('flight.example.com')");
     CHECK(hf_flag_service_wait_requests(service, 2, PG_BOUND_MS));
@@ -161,7 +151,7 @@ static void test_cancelled_worker(void)
 
     if (!scene_ready())
         return;
-    session = session_with("cancel.example.com");
+    session = scene_session_with("cancel.example.com");
     worker = worker_of(session);
     CHECK_STR_EQ(pg_ask(session, "select pg_cancel_backend(%d)", worker), "t");
     CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('after.example.com', '20s')"), "t");
@@ -179,7 +169,7 @@ static void test_no_worker(void)
 
     if (!scene_ready())
         return;
-    session = session_with("gone.example.com");
+    session = scene_session_with("gone.example.com");
     worker = worker_of(session);
     CHECK_INT_EQ(kill(pg_server_pid(server), SIGSTOP), 0);
     CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
@@ -210,7 +200,7 @@ static void test_shutdown(void)
     CHECK(hf_wait_now_ms() - began < hf_wait_slow_ms(5000));
     PQfinish(session);
     CHECK(scene_ready());
-    session = session_with("kill.example.com");
+    session = scene_session_with("kill.example.com");
     CHECK_INT_EQ(pg_number(session, "select hosts from hostflags.stats"), 1);
     PQfinish(session);
 }

@@ -6,7 +6,12 @@
  */
 #include "tests/postgres/scene.h"
 
+#include "tests/support/tmpdir.h"
+
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char *const crash = "all server processes terminated; reinitializing";
 static const char *const refusal =
@@ -16,6 +21,13 @@ static bool says(PGconn *session, const char *statement, const char *wanted)
 {
     return HF_WAIT_UNTIL(
         strncmp(pg_ask(session, "%s", statement), wanted, strlen(wanted)) == 0, PG_BOUND_MS);
+}
+
+static bool another_worker(PGconn *session, pid_t than)
+{
+    long long pid = pg_number(session, "select worker_pid from hostflags.stats");
+
+    return pid > 0 && pid != than;
 }
 
 /* One good reload that changes an answer and who may be asked, and one that is refused. */
@@ -88,11 +100,7 @@ static void test_new_worker(void)
     CHECK(HF_WAIT_UNTIL(pg_server_count(server, refusal) == refused + 1, PG_BOUND_MS));
     worker = (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
     CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
-    CHECK(HF_WAIT_UNTIL(pg_number(session,
-                            "select coalesce(worker_pid, 0) from hostflags.stats where worker_pid "
-                            "<> %d",
-                            worker) > 0,
-        PG_BOUND_MS));
+    CHECK(HF_WAIT_UNTIL(another_worker(session, worker), PG_BOUND_MS));
     check_as_after_the_good_one();
     /* It is the worker that decides who is asked. */
     CHECK(pg_server_configure(server, "hostflags.overrides = 'beta=on'\nhostflags.ttl_min = 1min"));
@@ -118,6 +126,39 @@ static void test_crash(void)
         pg_number_once(server, "select coalesce(worker_pid, 0) from hostflags.stats") > 0,
         PG_BOUND_MS));
     check_as_after_the_good_one();
+    reload_as_at_the_start();
+}
+
+/* No process looks at files to know its settings: those that are there still hold. */
+static void test_vanished_file(void)
+{
+    char conf[300], *directory = hf_tmpdir_create(), *file;
+    PGconn *session;
+    pid_t worker;
+
+    if (!scene_ready() || !CHECK(directory != NULL))
+        return;
+    file = hf_tmpdir_write(directory, "ca.pem", "no certificate is needed for this\n");
+    if (!CHECK(chmod(directory, 0755) == 0 && chmod(file, 0644) == 0))
+        return;
+    snprintf(conf, sizeof(conf),
+        "hostflags.ca_file = '%s'\nhostflags.overrides = 'telemetry=off'\n"
+        "hostflags.allowed_hosts = '*.example.com, *.example.org'",
+        file);
+    session = pg_connect(server, "postgres");
+    CHECK(pg_server_configure(server, conf));
+    CHECK(says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
+    CHECK_INT_EQ(unlink(file), 0);
+    check_as_after_the_good_one();
+    worker = (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
+    CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
+    CHECK(HF_WAIT_UNTIL(another_worker(session, worker), PG_BOUND_MS));
+    check_as_after_the_good_one();
+    CHECK_STR_EQ(pg_ask(session, "show hostflags.ca_file"), file);
+    PQfinish(session);
+    free(file);
+    hf_tmpdir_remove(directory);
+    CHECK(pg_server_configure(server, "hostflags.ca_file = ''"));
     reload_as_at_the_start();
 }
 
@@ -202,6 +243,7 @@ int main(int argc, char **argv)
         {"a session after a refused reload has the last good settings", test_new_session},
         {"so has a worker, and each reload says what is wrong", test_new_worker},
         {"so has the server after a crash", test_crash},
+        {"a file that vanishes changes no settings", test_vanished_file},
         {"a refused reload gives up no request", test_in_flight},
         {"refresh follows a reload of allowed_hosts", test_refresh},
         {"allowed_hosts not set: nobody is asked", test_nobody_named},

@@ -9,14 +9,6 @@
 
 enum { SESSIONS = 5, READS = 50 };
 
-static PGconn *session_with(const char *host)
-{
-    PGconn *session = pg_connect(server, "postgres");
-
-    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('%s', '20s')", host), "t");
-    return session;
-}
-
 static void test_one_request(void)
 {
     PGconn *sessions[SESSIONS];
@@ -24,7 +16,7 @@ static void test_one_request(void)
     if (!scene_ready())
         return;
     for (int i = 0; i < SESSIONS; i++) {
-        sessions[i] = session_with("one.example.com");
+        sessions[i] = scene_session_with("one.example.com");
         CHECK_STR_EQ(pg_ask(sessions[i],
                          "select count(*) filter (where hostflags.is_enabled('one.example.com', "
                          "'telemetry')) from generate_series(1, %d)",
@@ -106,7 +98,7 @@ static void test_error_keeps(void)
 
     if (!scene_ready())
         return;
-    session = session_with("kept.example.com");
+    session = scene_session_with("kept.example.com");
     other = pg_connect(server, "postgres");
     CHECK_STR_CONTAINS(pg_ask(session, "select hostflags.is_enabled('kept.example.com', 'typo')"),
         "ERROR 42704 ERROR:  there is no flag \"typo\" in hostflags.flags\nHINT:  Known flags: "
@@ -129,7 +121,7 @@ static void test_terminated(void)
 
     if (!scene_ready())
         return;
-    session = session_with("ended.example.com");
+    session = scene_session_with("ended.example.com");
     other = pg_connect(server, "postgres");
     CHECK_INT_EQ(scene_sessions(other, "ended.example.com"), 1);
     CHECK_STR_EQ(pg_ask(other, "select pg_terminate_backend(%d)", PQbackendPID(session)), "t");
@@ -157,7 +149,7 @@ static void test_other_ends(void)
     other = pg_connect(server, "postgres");
     for (int way = TERMINATED; way <= GONE; way++) {
         hf_flag_service_set_fault(service, HF_FAULT_NONE);
-        session = session_with("ends.example.com");
+        session = scene_session_with("ends.example.com");
         hf_flag_service_set_fault(service, HF_FAULT_SILENCE);
         CHECK_INT_EQ(scene_sessions(other, "ends.example.com"), 1);
         CHECK_INT_EQ(PQsendQuery(session, ways[way]), 1);
@@ -175,14 +167,14 @@ static void test_other_ends(void)
     PQfinish(other);
 }
 
-/* A reference that is taken in a part that is rolled back stays, and so does what was given back. */
+/* What is taken in a part that is rolled back stays taken, and what is given back given back. */
 static void test_savepoint(void)
 {
     PGconn *session;
 
     if (!scene_ready())
         return;
-    session = session_with("first.example.com");
+    session = scene_session_with("first.example.com");
     CHECK_STR_EQ(pg_ask(session, "begin"), "BEGIN");
     CHECK_STR_EQ(pg_ask(session, "savepoint before"), "SAVEPOINT");
     CHECK_STR_EQ(pg_ask(session, "select hostflags.acquire('second.example.com')"), "");
@@ -256,7 +248,7 @@ static void test_release(void)
 
     if (!scene_ready())
         return;
-    session = session_with("given.example.com");
+    session = scene_session_with("given.example.com");
     CHECK_STR_EQ(pg_ask(session, "select hostflags.acquire('HTTPS://given.example.com')"), "");
     CHECK_INT_EQ(scene_sessions(session, "given.example.com"), 1);
     CHECK_STR_EQ(pg_ask(session, "select hostflags.release('given.example.com:443')"), "t");
@@ -277,7 +269,7 @@ static void test_many_names(void)
 
     if (!scene_ready())
         return;
-    session = session_with("names.example.com");
+    session = scene_session_with("names.example.com");
     CHECK_STR_EQ(pg_ask(session,
                      "select count(*) filter (where hostflags.is_enabled('names.example.com' || "
                      "repeat('/', i %% 2) , 'telemetry')) || ' ' || count(*) filter (where "
@@ -336,7 +328,7 @@ static void test_refresh(void)
     if (!scene_ready())
         return;
     began = hf_wait_now_ms();
-    session = session_with("again.example.com");
+    session = scene_session_with("again.example.com");
     CHECK(HF_WAIT_UNTIL(
         refresh_is_answered(session) && hf_flag_service_count(service) >= 2, PG_BOUND_MS));
     CHECK(HF_STAYS(refresh_is_answered(session), 2500));

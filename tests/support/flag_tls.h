@@ -25,8 +25,8 @@ void hf_flag_tls_fini(struct hf_flag_tls *tls);
 void hf_flag_tls_options(
     const struct hf_flag_tls *tls, struct MHD_OptionItem options[HF_FLAG_TLS_OPTIONS]);
 
-/* For a connection that starts: libmicrohttpd by itself asks for the client's certificate, but takes
- * any, or none. This makes GnuTLS refuse in the handshake. */
+/* For a connection that starts: libmicrohttpd by itself asks for the client's certificate, but
+ * takes any, or none. This makes GnuTLS refuse in the handshake. */
 void hf_flag_tls_on_connection(const struct hf_flag_tls *tls, struct MHD_Connection *connection);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,19 @@ void hf_tmpdir_remove(char *directory)
     if (directory)
         rmdir(directory);
     free(directory);
+}
+
+static int remove_entry(const char *path, const struct stat *facts, int kind, struct FTW *position)
+{
+    (void)facts;
+    (void)kind;
+    (void)position;
+    return remove(path);
+}
+
+void hf_tmpdir_remove_tree(const char *directory)
+{
+    nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 char *hf_tmpdir_path(const char *directory, const char *name)

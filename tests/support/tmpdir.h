@@ -15,6 +15,9 @@ char *hf_tmpdir_create(void);
 /* Removes the directory with the files in it (it must not hold directories). NULL is fine. */
 void hf_tmpdir_remove(char *directory);
 
+/* Removes a directory with all below it; not the name. */
+void hf_tmpdir_remove_tree(const char *directory);
+
 /* "directory/name", for the caller to free. */
 char *hf_tmpdir_path(const char *directory, const char *name);
 
