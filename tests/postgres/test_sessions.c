@@ -130,16 +130,17 @@ static void test_terminated(void)
     PQfinish(other);
 }
 
+#define WAITS "select hostflags.wait_ready('mute.example.com', '1h')"
+
 /* Its session waits, does nothing for too long within and without a transaction, or its client is
  * gone without a word: the server ends each, and the references with it. */
 static void test_other_ends(void)
 {
     static const char *const ways[] = {
-        "select hostflags.wait_ready('mute.example.com', '1h')",
+        WAITS,
         "set idle_session_timeout = '100ms'",
         "set idle_in_transaction_session_timeout = '100ms'; begin",
-        "set client_connection_check_interval = '100ms'; "
-        "select hostflags.wait_ready('mute.example.com', '1h')",
+        "set client_connection_check_interval = '100ms'; " WAITS,
     };
     enum { TERMINATED, GONE = 3 };
     PGconn *session, *other;
