@@ -204,12 +204,18 @@ $(DEMO): $(patsubst %.c,$(B)/%.o,$(wildcard tests/demo/*.c)) $(B)/tests/support/
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
-BENCH_PLUGINS := $(patsubst %.c,$(B)/%.so,$(wildcard tests/bench/plugin_*.c))
+BENCH_PLUGINS := $(patsubst %.c,$(B)/%.so,$(wildcard tests/bench/plugin_*.c)) $(B)/tests/bench/hostflags_beside.so
 BENCH_PROGRAM := $(B)/tests/bench/bench
 
 $(BENCH_PROGRAM): $(patsubst %.c,$(B)/%.o,$(filter-out tests/bench/plugin_%,$(wildcard tests/bench/*.c))) $(B)/tests/support/libsupport.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
+
+# A copy is loaded as another plugin, with a cache of its own.
+$(B)/tests/bench/hostflags_beside.so: $(B)/hostflags.so
+	$(call say,COPY,$@)
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 # The ancestor normalises names as the plugin does.
 $(B)/tests/bench/plugin_%.so: tests/bench/plugin_%.c $(B)/plugin/upstream.o

@@ -48,7 +48,7 @@ static void in_child(void (*count)(double *numbers, void *arg), void *arg, doubl
     memcpy(numbers, seen, 2 * sizeof(seen[0]));
     munmap(seen, 2 * sizeof(seen[0]));
     if (isnan(numbers[1]))
-        hf_bench_die("allocations or system calls are not counted here");
+        hf_bench_die("allocations or system calls are not counted here, or calls were refused");
 }
 
 /* ---- allocations and system calls ---- */
@@ -87,28 +87,28 @@ static void count_calls(double *numbers, void *arg)
         .hdr = {HF_ABI_MAGIC, HF_ABI_MAJOR, HF_ABI_MINOR, sizeof(upstream), 0}};
     char name[HF_BENCH_NAME_SIZE];
     void *volatile memory;
-    long allocations;
+    long allocations, on = 0;
     hf_conn conn;
 
     hf_bench_init("%s", (const char *)arg);
     conn = hf_bench_connect(plugin, 0);
-    hf_bench_wait_on(&conn, 1);
+    hf_bench_wait_on(hf_bench_hostflags, &conn, 1);
     hf_bench_name(0, name);
     upstream.host = name;
     allocations = hf_bench_allocations();
     filter_system_calls();
     for (int i = 0; i < ROUNDS; i++) {
         hf_conn other = plugin->on_connect(&upstream);
-        plugin->is_enabled(other, 0);
+        on += plugin->is_enabled(other, 0);
         plugin->on_disconnect(other);
     }
     numbers[0] = (double)(hf_bench_allocations() - allocations);
     numbers[1] = system_calls;
-    /* Whether what counts does count. */
+    /* Whether all calls did their work, and what counts does count. */
     allocations = hf_bench_allocations();
     memory = malloc(1);
     syscall(SYS_write, -1, "", 0);
-    if (system_calls != numbers[1] + 1 || hf_bench_allocations() != allocations + 1)
+    if (on != ROUNDS || system_calls != numbers[1] + 1 || hf_bench_allocations() != allocations + 1)
         numbers[1] = NAN;
     free(memory);
 }
@@ -135,7 +135,7 @@ static void fill(hf_conn *conns, uint32_t hosts)
 {
     for (uint32_t i = 0; i < hosts; i++)
         conns[i] = hf_bench_connect(hf_bench_hostflags, i);
-    hf_bench_wait_on(conns, hosts);
+    hf_bench_wait_on(hf_bench_hostflags, conns, hosts);
 }
 
 /* A life before leaves the memory that transfers need, however many hosts there are; and fresh
@@ -168,16 +168,19 @@ static void count_wake_ups(const char *settings)
 {
     hf_conn conn;
     long before;
+    int worker;
 
     hf_bench_init("%s", settings);
     conn = hf_bench_connect(hf_bench_hostflags, 0);
-    hf_bench_wait_on(&conn, 1);
+    hf_bench_wait_on(hf_bench_hostflags, &conn, 1);
     hf_bench_progress("the worker is watched for %d s", QUIET_MS / 1000);
-    before = hf_bench_worker_wake_ups();
-    if (!HF_STAYS(hf_bench_worker_wake_ups() - before < 1000, QUIET_MS))
+    worker = hf_bench_worker_find(0);
+    before = hf_bench_worker_wake_ups(worker);
+    if (!HF_STAYS(hf_bench_worker_wake_ups(worker) - before < 1000, QUIET_MS))
         hf_bench_progress("it does not sleep");
     hf_bench_figure("worker_wake_ups", "wake-ups of the worker in 10 s with nothing due",
-        (double)(hf_bench_worker_wake_ups() - before), "", AT_MOST(0), "one host, TTL 15 min");
+        (double)(hf_bench_worker_wake_ups(worker) - before), "", AT_MOST(0),
+        "one host, TTL 15 min");
     hf_bench_hostflags->on_disconnect(conn);
     hf_bench_hostflags->fini();
 }

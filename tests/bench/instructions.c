@@ -37,6 +37,7 @@ static void read_again(const struct hf_plugin *plugin)
 static void connect_again(const struct hf_plugin *plugin, const char *key)
 {
     hf_conn held = hf_bench_connect(plugin, 0);
+    long refused = 0;
     char name[HF_BENCH_NAME_SIZE];
     struct hf_upstream upstream = {
         .hdr = {HF_ABI_MAGIC, HF_ABI_MAJOR, HF_ABI_MINOR, sizeof(upstream), 0}, .host = name};
@@ -44,9 +45,14 @@ static void connect_again(const struct hf_plugin *plugin, const char *key)
     hf_bench_name(0, name);
     plugin->on_disconnect(plugin->on_connect(&upstream));
     CALLGRIND_ZERO_STATS;
-    for (int i = 0; i < CALLS; i++)
-        plugin->on_disconnect(plugin->on_connect(&upstream));
+    for (int i = 0; i < CALLS; i++) {
+        hf_conn conn = plugin->on_connect(&upstream);
+        refused += conn == HF_NO_CONN;
+        plugin->on_disconnect(conn);
+    }
     CALLGRIND_DUMP_STATS_AT(key);
+    if (refused > 0)
+        hf_bench_die("%s refused %ld of %d connections", plugin->name, refused, CALLS);
     plugin->on_disconnect(held);
 }
 

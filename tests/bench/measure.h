@@ -4,7 +4,7 @@
  *
  * Machines are shared and noisy: a clock on the wall measures the neighbours. So the CPU time of
  * the calling threads is taken, and every comparison is the median of several pairs measured one
- * after the other.
+ * after the other, the first of a pair being one load and the other in turn.
  */
 #ifndef HOSTFLAGS_TESTS_BENCH_MEASURE_H
 #define HOSTFLAGS_TESTS_BENCH_MEASURE_H
@@ -13,11 +13,13 @@
 
 enum { HF_BENCH_PAIRS = 7 };
 
-/* run makes `calls` calls on thread number `thread` (from 0); all threads begin together. */
+/* run makes `calls` calls on thread number `thread` (from 0). Each thread makes its first call after
+ * the thread before has made its own; then all begin together. */
 struct hf_bench_load {
     void (*run)(void *arg, unsigned thread, long calls);
     void *arg; /* borrowed */
     unsigned threads;
+    unsigned between; /* that many threads make one call each, and end, between those first calls */
 };
 
 struct hf_bench_pair {
@@ -27,7 +29,8 @@ struct hf_bench_pair {
 /* Nanoseconds of CPU per call, the mean of the threads. */
 double hf_bench_cpu_ns(const struct hf_bench_load *load, long calls);
 
-/* HF_BENCH_PAIRS times each, in turn, long enough to be measured. */
+/* HF_BENCH_PAIRS times each, in turn, long enough to be measured. Of even pairs (from 0) ours goes
+ * first, of odd ones base. */
 struct hf_bench_pair hf_bench_compare(
     const struct hf_bench_load *ours, const struct hf_bench_load *base);
 

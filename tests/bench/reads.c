@@ -83,7 +83,7 @@ static void measure_many(void)
     struct many ours = {
         hf_bench_hostflags, hf_bench_connect_all(hf_bench_hostflags, MANY, MANY_HOSTS)};
     struct many empty = {hf_bench_empty, ours.conns};
-    struct hf_bench_load our_load = {read_many, &ours, 1}, base = {read_many, &empty, 1};
+    struct hf_bench_load our_load = {read_many, &ours, 1, 0}, base = {read_many, &empty, 1, 0};
     struct hf_bench_pair pair;
 
     shuffle(ours.conns, MANY);
@@ -115,8 +115,8 @@ static void measure_against_ancestor(
 void hf_bench_reads(void)
 {
     struct hot ours, empty, ancestor;
-    struct hf_bench_load one = {read_hot, &ours, 1}, two = {read_hot, &ours, THREADS};
-    struct hf_bench_load base = {read_hot, &empty, 1}, ancestors = {read_hot, &ancestor, 1};
+    struct hf_bench_load one = {read_hot, &ours, 1, 0}, two = {read_hot, &ours, THREADS, 0};
+    struct hf_bench_load base = {read_hot, &empty, 1, 0}, ancestors = {read_hot, &ancestor, 1, 0};
     struct hf_bench_pair pair;
 
     hf_bench_init(

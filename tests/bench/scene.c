@@ -13,7 +13,7 @@
 
 #define WAIT_MS 120000
 
-const struct hf_plugin *hf_bench_hostflags, *hf_bench_empty, *hf_bench_ancestor;
+const struct hf_plugin *hf_bench_hostflags, *hf_bench_beside, *hf_bench_empty, *hf_bench_ancestor;
 
 void hf_bench_die(const char *format, ...)
 {
@@ -41,8 +41,11 @@ void hf_bench_load_plugins(void)
     char error[256];
 
     hf_bench_hostflags = load("hostflags.so");
+    hf_bench_beside = load("tests/bench/hostflags_beside.so");
     hf_bench_empty = load("tests/bench/plugin_empty.so");
     hf_bench_ancestor = load("tests/bench/plugin_ancestor.so");
+    if (hf_bench_beside == hf_bench_hostflags)
+        hf_bench_die("the copy of hostflags.so is not one");
     if (hf_bench_ancestor->init(NULL, NULL, 0, error, sizeof(error)) != HF_OK)
         hf_bench_die("the ancestor does not start: %s", error);
 }
@@ -55,19 +58,33 @@ static void discard(void *ctx, int32_t level, const char *message)
     (void)message;
 }
 
-void hf_bench_init(const char *format, ...)
+static void init(const struct hf_plugin *plugin, const char *format, va_list args)
 {
     struct hf_host host = hf_test_host();
     char settings[4096];
-    va_list args;
 
     host.log = discard;
+    vsnprintf(settings, sizeof(settings), format, args);
+    if (hf_test_init_with(plugin, &host, "%s", settings) != HF_OK)
+        hf_bench_die("init failed: %s", hf_test_error());
+}
+
+void hf_bench_init(const char *format, ...)
+{
+    va_list args;
 
     va_start(args, format);
-    vsnprintf(settings, sizeof(settings), format, args);
+    init(hf_bench_hostflags, format, args);
     va_end(args);
-    if (hf_test_init_with(hf_bench_hostflags, &host, "%s", settings) != HF_OK)
-        hf_bench_die("init failed: %s", hf_test_error());
+}
+
+void hf_bench_init_beside(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    init(hf_bench_beside, format, args);
+    va_end(args);
 }
 
 void hf_bench_name(uint32_t i, char name[HF_BENCH_NAME_SIZE])
@@ -105,12 +122,12 @@ void hf_bench_disconnect_all(const struct hf_plugin *plugin, hf_conn *conns, siz
     free(conns);
 }
 
-void hf_bench_wait_on(const hf_conn *conns, size_t count)
+void hf_bench_wait_on(const struct hf_plugin *plugin, const hf_conn *conns, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (i % 500 == 0)
             hf_bench_progress("%zu of %zu hosts have answered", i, count);
-        if (!HF_WAIT_UNTIL(hf_bench_hostflags->is_enabled(conns[i], 0) == 1, WAIT_MS))
+        if (!HF_WAIT_UNTIL(plugin->is_enabled(conns[i], 0) == 1, WAIT_MS))
             hf_bench_die(
                 "host number %zu of %zu has no value after %d s", i, count, WAIT_MS / 1000);
     }

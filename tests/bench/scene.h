@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * scene.h: what is measured, and what it is measured against: three plugins behind the same
- * vtable; upstreams of theirs; and a flag service in a process of its own, so that its memory and
+ * scene.h: what is measured, and what it is measured against: plugins behind the same vtable; upstreams of theirs; and a flag service in a process of its own, so that its memory and
  * its threads are nobody else's.
  *
  * All of this ends the program with a message where something is not as it must be: a benchmark
@@ -16,14 +15,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* hostflags; a vtable whose functions do nothing; and the ancestor's algorithm. */
-extern const struct hf_plugin *hf_bench_hostflags, *hf_bench_empty, *hf_bench_ancestor;
+/* hostflags; a copy of it, with all that is static anew; a vtable whose functions do nothing; and
+ * the ancestor's algorithm. */
+extern const struct hf_plugin *hf_bench_hostflags, *hf_bench_beside, *hf_bench_empty,
+    *hf_bench_ancestor;
 
-/* Loads the three from $HF_BUILD. */
+/* Loads them from $HF_BUILD. */
 void hf_bench_load_plugins(void);
 
-/* init of hostflags (settings as in hf_test_init), which is ended by its fini. */
+/* init of hostflags, or of its copy (settings as in hf_test_init), which is ended by its fini. */
 void hf_bench_init(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void hf_bench_init_beside(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #define HF_BENCH_FLAG "a"
 
@@ -42,7 +44,7 @@ hf_conn *hf_bench_connect_all(const struct hf_plugin *plugin, size_t count, uint
 void hf_bench_disconnect_all(const struct hf_plugin *plugin, hf_conn *conns, size_t count);
 
 /* Waits until every connection answers that the flag is on. */
-void hf_bench_wait_on(const hf_conn *conns, size_t count);
+void hf_bench_wait_on(const struct hf_plugin *plugin, const hf_conn *conns, size_t count);
 
 /* A message, and the end of the program. */
 void hf_bench_die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -57,7 +59,8 @@ struct hf_bench_service_options {
     const char *ttl; /* of its document, as JSON; NULL: none */
 };
 
-/* Says that the flag is on. Before any thread of the program is started. */
+/* Says that the flag is on. Before any thread of the program is started. Of two, the one that was
+ * started last is stopped first. */
 struct hf_bench_service *hf_bench_service_start(const struct hf_bench_service_options *options);
 void hf_bench_service_stop(struct hf_bench_service *service);
 
