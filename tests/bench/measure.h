@@ -13,8 +13,8 @@
 
 enum { HF_BENCH_PAIRS = 7 };
 
-/* run makes `calls` calls on thread number `thread` (from 0). Each thread makes its first call after
- * the thread before has made its own; then all begin together. */
+/* run makes `calls` calls on thread number `thread` (from 0). Each thread makes its first call
+ * after the thread before has made its own; then all begin together. */
 struct hf_bench_load {
     void (*run)(void *arg, unsigned thread, long calls);
     void *arg; /* borrowed */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * scene.h: what is measured, and what it is measured against: plugins behind the same vtable; upstreams of theirs; and a flag service in a process of its own, so that its memory and
- * its threads are nobody else's.
+ * scene.h: what is measured, and what it is measured against: plugins behind the same vtable;
+ * upstreams of theirs; and a flag service in a process of its own, so that its memory and its
+ * threads are nobody else's.
  *
  * All of this ends the program with a message where something is not as it must be: a benchmark
  * that goes on would measure something else. One thread, unless said otherwise.

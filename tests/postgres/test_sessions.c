@@ -131,6 +131,7 @@ static void test_terminated(void)
 }
 
 #define WAITS "select hostflags.wait_ready('mute.example.com', '1h')"
+#define WATCHES_AND_WAITS "set client_connection_check_interval = '100ms'; " WAITS
 
 /* Its session waits, does nothing for too long within and without a transaction, or its client is
  * gone without a word: the server ends each, and the references with it. */
@@ -140,7 +141,7 @@ static void test_other_ends(void)
         WAITS,
         "set idle_session_timeout = '100ms'",
         "set idle_in_transaction_session_timeout = '100ms'; begin",
-        "set client_connection_check_interval = '100ms'; " WAITS,
+        WATCHES_AND_WAITS,
     };
     enum { TERMINATED, GONE = 3 };
     PGconn *session, *other;
