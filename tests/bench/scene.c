@@ -58,7 +58,8 @@ static void discard(void *ctx, int32_t level, const char *message)
     (void)message;
 }
 
-static void init(const struct hf_plugin *plugin, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void init(
+    const struct hf_plugin *plugin, const char *format, va_list args)
 {
     struct hf_host host = hf_test_host();
     char settings[4096];
