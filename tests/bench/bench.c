@@ -43,26 +43,41 @@ static bool is_known(const char *name)
     return false;
 }
 
-/* What was measured where, on what day. */
-static void print_machine(void)
+/* The model of the CPUs, how many there are, and whether they are a guest's. */
+static int read_cpus(char model[256], bool *is_virtual)
 {
-    char line[256], model[256] = "unknown CPU", day[32];
-    time_t now = time(NULL);
     FILE *file = fopen("/proc/cpuinfo", "r");
+    char *line = NULL;
+    size_t size = 0;
     int cpus = 0;
 
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+    while (file != NULL && getline(&line, &size, file) > 0) {
         cpus += sscanf(line, "model name : %255[^\n]", model) == 1;
+        *is_virtual |= strncmp(line, "flags", 5) == 0 && strstr(line, " hypervisor") != NULL;
+    }
+    free(line);
     if (file != NULL)
         fclose(file);
+    return cpus;
+}
+
+/* What was measured where, on what day. */
+static void describe_machine(char *text, size_t size)
+{
+    char model[256] = "unknown CPU", day[32];
+    bool is_virtual = false;
+    time_t now = time(NULL);
+    int cpus = read_cpus(model, &is_virtual);
+
     strftime(day, sizeof(day), "%Y-%m-%d", gmtime(&now));
-    printf("bench: %s, %d x %s\n\n", day, cpus, model);
+    snprintf(text, size, "On %s, %d x %s%s:", day, cpus, model,
+        is_virtual ? " (a virtual machine)" : "");
 }
 
 int main(int argc, char **argv)
 {
     const char *build = getenv("HF_BUILD");
-    char json_file[512];
+    char json_file[512], table_file[512], machine[512];
 
     hf_bench_load_plugins();
     if (argc == 2 && strcmp(argv[1], "--counted") == 0) {
@@ -74,11 +89,13 @@ int main(int argc, char **argv)
             hf_bench_die("there is no section \"%s\"; expected reads, connects, instructions, "
                          "counts or refreshes",
                 argv[i]);
-    print_machine();
-    hf_bench_report_begin();
+    snprintf(json_file, sizeof(json_file), "%s/bench.json", build != NULL ? build : "build");
+    snprintf(table_file, sizeof(table_file), "%s/bench.md", build != NULL ? build : "build");
+    describe_machine(machine, sizeof(machine));
+    if (!hf_bench_report_begin(table_file, machine))
+        hf_bench_die("%s cannot be written", table_file);
     for (int i = 0; i < SECTIONS; i++)
         if (is_wanted(sections[i].name, argc, argv))
             sections[i].run();
-    snprintf(json_file, sizeof(json_file), "%s/bench.json", build != NULL ? build : "build");
     return hf_bench_report_end(json_file);
 }

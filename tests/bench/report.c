@@ -10,17 +10,35 @@
 
 static struct json_object *figures;
 static int missed, failed;
+static FILE *table; /* what README shows; also printed */
 
-void hf_bench_report_begin(void)
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    fflush(stdout);
+    va_start(args, format);
+    vfprintf(table, format, args);
+    va_end(args);
+    fflush(table);
+}
+
+bool hf_bench_report_begin(const char *table_file, const char *machine)
 {
     figures = json_object_new_object();
+    table = fopen(table_file, "w");
+    if (table != NULL)
+        say("%s\n", machine);
+    return table != NULL;
 }
 
 void hf_bench_heading(const char *text)
 {
-    printf("\n%s\n\n| %-62s | %11s | %-11s | %-6s | %-28s |\n|---|--:|---|---|---|\n", text,
-        "figure", "measured", "target", "", "");
-    fflush(stdout);
+    say("\n%s\n\n| %-62s | %11s | %-11s | %-6s | %-28s |\n|---|--:|---|---|---|\n", text, "figure",
+        "measured", "target", "", "");
 }
 
 void hf_bench_progress(const char *format, ...)
@@ -87,9 +105,8 @@ void hf_bench_figure(const char *key, const char *what, double value, const char
     va_start(args, detail);
     vsnprintf(more, sizeof(more), detail, args);
     va_end(args);
-    printf("| %-62s | %11s | %-11s | %-6s | %-28s |\n", what, number, wanted, mark(value, target),
+    say("| %-62s | %11s | %-11s | %-6s | %-28s |\n", what, number, wanted, mark(value, target),
         more);
-    fflush(stdout);
     json_object_object_add(figures, key, json_object_new_double(value));
 }
 
@@ -104,5 +121,6 @@ int hf_bench_report_end(const char *json_file)
     else
         printf("bench: could not write %s: %s\n", json_file, json_util_get_last_err());
     json_object_put(figures);
+    written = fclose(table) == 0 && written;
     return failed == 0 && written ? 0 : 1;
 }
