@@ -196,7 +196,8 @@ enum hf_refresh_result hf_registry_refresh(
 
     hf_registry_lock(registry);
     block = hf_registry_block(registry);
-    if (key != NULL && !hf_allowed_fits(registry->settings->allowed_hosts, key))
+    if (key != NULL && HF_LOAD(block->max_hosts) != 0 && /* else there are no settings any more */
+        !hf_allowed_fits(registry->settings->allowed_hosts, key))
         best = HF_REFRESH_NOT_ALLOWED;
     for (uint32_t host = 0; host < block->slots_used; host++) {
         struct hf_host_entry *entry = hf_block_host(block, host);

@@ -292,9 +292,9 @@ int hf_settings_join(struct hf_settings *settings, char *error, size_t error_siz
 
 int hf_settings_finish(struct hf_settings *settings, char *error, size_t error_size)
 {
-    int result = hf_settings_join(settings, error, error_size);
+    int result = hf_settings_check_files(settings, error, error_size);
 
-    return result == 0 ? hf_settings_check_files(settings, error, error_size) : result;
+    return result == 0 ? hf_settings_join(settings, error, error_size) : result;
 }
 
 /* ---- what the settings mean ---- */

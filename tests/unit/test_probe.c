@@ -243,7 +243,7 @@ static void test_not_allowed(void)
     CHECK_INT_EQ(acquire(&f, NAME, HOUR).error, HF_NOT_ALLOWED);
     CHECK_INT_EQ(acquire(&f, NAME, HOUR).handle, 0);
     CHECK_INT_EQ(references_of(&f, NAME, HOUR), 1);
-    CHECK_INT_EQ(refresh(&f, HOUR), HF_REFRESH_UNKNOWN);
+    CHECK_INT_EQ(refresh(&f, HOUR), HF_REFRESH_NOT_ALLOWED);
     CHECK(!take(&f, HOUR, &job));
     FIXTURE_RELOAD(&f, HOUR, "ttl", "100s", "allowed_hosts", "one.example");
     check_request(&f, HOUR, &job);
