@@ -37,6 +37,8 @@ static void skip_blanks(struct hf_strict_json *json)
 
 static void append(struct hf_strict_text *text, uint8_t byte)
 {
+    if (byte == '\0')
+        text->has_nul = true;
     if (text->length == sizeof(text->bytes))
         text->readable = false;
     else
@@ -136,6 +138,7 @@ static void read_utf8(struct hf_strict_json *json, struct hf_strict_text *text)
 void hf_strict_string(struct hf_strict_json *json, struct hf_strict_text *text)
 {
     text->readable = true;
+    text->has_nul = false;
     text->length = 0;
     demand(json, take(json, '"'));
     while (more(json) && *json->at != '"') {
@@ -196,8 +199,7 @@ static void read_name(struct hf_strict_json *json, struct hf_strict_items *items
 {
     skip_blanks(json);
     hf_strict_string(json, &items->name);
-    if (memchr(items->name.bytes, '\0', items->name.length) != NULL)
-        json->nul_in_name = true;
+    json->nul_in_name |= items->name.has_nul;
     skip_blanks(json);
     demand(json, take(json, ':'));
 }

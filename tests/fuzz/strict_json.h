@@ -25,8 +25,9 @@ struct hf_strict_json {
 /* A string of the document, with its escapes resolved. */
 struct hf_strict_text {
     bool readable; /* false: too long for this, or it has half of a surrogate pair in it */
+    bool has_nul; /* anywhere, also in one that is too long */
     size_t length;
-    char bytes[512]; /* UTF-8; a NUL may be among them */
+    char bytes[512]; /* UTF-8 */
 };
 
 /* An array or object that the cursor is in. */
