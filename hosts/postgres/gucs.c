@@ -5,7 +5,6 @@
 
 #include "access/parallel.h"
 #include "common/hashfn.h"
-#include "utils/timestamp.h"
 
 #include <limits.h>
 
@@ -38,12 +37,14 @@ static union {
 
 /* PostgreSQL assigns every parameter anew at every reload, mostly what it was. */
 static bool assigned; /* since the last look */
-static uint64_t seen; /* a mark of the values then; 0: look anyhow */
+static uint64_t seen; /* a mark of what counted then; 0: nothing was looked at yet */
 
-/* In the postmaster. PgReloadTime is set at the end of a reload: at the first assignment of a
- * reload it is that of the one before. */
-static void (*before_reload)(void);
-static TimestampTz reload_before;
+/* Parameters that may be good each and still not fit together, and how they were at the start of
+ * the server, where they did: written as values are. NULL: it has not started. */
+enum { PAIRS = 2 };
+static const char *const pairs[PAIRS][2] = {
+    {"ttl_min", "ttl_max"}, {"client_cert_file", "client_key_file"}};
+static char *at_start[PAIRS][2];
 
 static const struct config_enum_entry allow_http_words[] = {{"off", HF_HTTP_OFF, false},
     {"loopback", HF_HTTP_LOOPBACK, false}, {"any", HF_HTTP_ANY, false}, {NULL, 0, false}};
@@ -108,32 +109,31 @@ static const char *write_value(size_t number, char *buf, size_t size)
     return buf;
 }
 
-static uint64_t mark_of_values(void)
+/* What counts: the parameter's value, but of the pairs in the set `replaced` (of bits) that at the
+ * start. */
+static const char *value_of(size_t number, unsigned replaced, char *buf, size_t size)
+{
+    for (int i = 0; i < PAIRS; i++) {
+        for (int k = 0; k < 2 && (replaced >> i & 1) != 0; k++) {
+            if (strcmp(hf_settings_table[number].key, pairs[i][k]) == 0)
+                return at_start[i][k];
+        }
+    }
+    return write_value(number, buf, size);
+}
+
+static uint64_t mark_of_values(unsigned replaced)
 {
     uint64_t mark = 1;
     char buf[64];
 
     for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
         const char *value =
-            is_left_out(&hf_settings_table[i]) ? "" : write_value(i, buf, sizeof(buf));
+            is_left_out(&hf_settings_table[i]) ? "" : value_of(i, replaced, buf, sizeof(buf));
         mark = hash_bytes_extended(
             (const unsigned char *)value, (int)strlen(value) + 1, mark); /* with the NUL */
     }
     return mark;
-}
-
-bool hf_pg_gucs_changed(void)
-{
-    uint64_t mark;
-    bool result;
-
-    if (likely(!assigned))
-        return false;
-    assigned = false;
-    mark = mark_of_values();
-    result = mark != seen;
-    seen = mark;
-    return result;
 }
 
 /* A list without patterns: nobody fits. */
@@ -144,7 +144,8 @@ static bool allow_nobody_unless_named(struct hf_settings *settings)
     return settings->allowed_hosts != NULL;
 }
 
-struct hf_settings *hf_pg_gucs_read(char *error, size_t error_size)
+/* NULL: they do not fit together, or there is no memory. */
+static struct hf_settings *make(unsigned replaced, char *error, size_t error_size)
 {
     struct hf_settings *settings = hf_settings_create();
     char buf[64];
@@ -154,17 +155,70 @@ struct hf_settings *hf_pg_gucs_read(char *error, size_t error_size)
     if (settings == NULL)
         return NULL;
     for (size_t i = 0; i < HF_SETTINGS_COUNT && bad == 0; i++) {
-        const struct hf_setting_row *row = &hf_settings_table[i];
-        if (!is_left_out(row))
-            bad = hf_settings_set(
-                settings, row->key, write_value(i, buf, sizeof(buf)), error, error_size);
+        if (!is_left_out(&hf_settings_table[i]))
+            bad = hf_settings_set(settings, hf_settings_table[i].key,
+                value_of(i, replaced, buf, sizeof(buf)), error, error_size);
     }
     if (bad == 0 && allow_nobody_unless_named(settings) &&
         hf_settings_join(settings, error, error_size) == 0)
         return settings;
     hf_settings_destroy(settings);
-    seen = 0;
     return NULL;
+}
+
+static void tell_replaced(unsigned replaced, char *told, size_t size)
+{
+    for (int i = 0; i < PAIRS; i++) {
+        size_t length = strlen(told);
+        if ((replaced >> i & 1) != 0)
+            snprintf(told + length, size - length,
+                "; " PREFIX "%s and %s count as at the start of the server", pairs[i][0],
+                pairs[i][1]);
+    }
+}
+
+/* The first good ones with the fewest pairs replaced: none, the first, the second, both. */
+struct hf_settings *hf_pg_gucs_take(char *told, size_t size)
+{
+    struct hf_settings *made;
+    char ignored[ERROR_MAX];
+    unsigned replaced = 0;
+    uint64_t mark;
+
+    told[0] = '\0';
+    if (likely(!assigned))
+        return NULL;
+    made = make(0, told, size);
+    if (made != NULL)
+        told[0] = '\0';
+    while (made == NULL && at_start[0][0] != NULL && ++replaced < 1 << PAIRS)
+        made = make(replaced, ignored, sizeof(ignored));
+    if (made == NULL) /* without memory it is tried again at the next call */
+        return NULL;
+    tell_replaced(replaced, told, size);
+    assigned = false;
+    mark = mark_of_values(replaced);
+    if (mark == seen) {
+        hf_settings_destroy(made);
+        return NULL;
+    }
+    seen = mark;
+    return made;
+}
+
+void hf_pg_gucs_keep_start(void)
+{
+    char buf[64];
+
+    for (size_t number = 0; number < HF_SETTINGS_COUNT; number++) {
+        for (int i = 0; i < PAIRS; i++) {
+            for (int k = 0; k < 2; k++) {
+                if (strcmp(hf_settings_table[number].key, pairs[i][k]) == 0)
+                    at_start[i][k] = MemoryContextStrdup(
+                        TopMemoryContext, write_value(number, buf, sizeof(buf)));
+            }
+        }
+    }
 }
 
 /* ---- checking one value ---- */
@@ -243,34 +297,25 @@ static const struct {
 
 /* ---- defining them ---- */
 
-static void note_assignment(void)
-{
-    if (!IsUnderPostmaster && PgReloadTime != reload_before) {
-        reload_before = PgReloadTime;
-        before_reload();
-    }
-    assigned = true;
-}
-
 static void assign_text(const char *value, void *extra)
 {
     (void)value;
     (void)extra;
-    note_assignment();
+    assigned = true;
 }
 
 static void assign_number(int value, void *extra)
 {
     (void)value;
     (void)extra;
-    note_assignment();
+    assigned = true;
 }
 
 static void assign_switch(bool value, void *extra)
 {
     (void)value;
     (void)extra;
-    note_assignment();
+    assigned = true;
 }
 
 static const char *help_of(const struct hf_setting_row *row)
@@ -355,14 +400,12 @@ static void define(size_t i, const struct hf_settings *initial)
         define_text(i, name);
 }
 
-void hf_pg_gucs_define(void (*call_before_reload)(void))
+void hf_pg_gucs_define(void)
 {
     struct hf_settings *initial = hf_settings_create();
 
     if (initial == NULL)
         ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
-    before_reload = call_before_reload;
-    reload_before = PgReloadTime;
     for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
         if (!is_left_out(&hf_settings_table[i]))
             define(i, initial);

@@ -18,17 +18,17 @@
 
 #include "plugin/settings.h"
 
-/* In the postmaster, while it preloads us. before_reload is called there at every later reload,
- * when the parameters still are what the reload before has made of them. */
-void hf_pg_gucs_define(void (*before_reload)(void));
+/* In the postmaster, while it preloads us: define them, and once they are known to fit together,
+ * keep how they are. */
+void hf_pg_gucs_define(void);
+void hf_pg_gucs_keep_start(void);
 
-/* Settings as the parameters are at present, for hf_settings_destroy. NULL: what they mean together
- * is refused, or there is no memory; error says why. All processes come to the same result: files
- * are not looked at. (Whether one is there is checked when its parameter is set.) */
-struct hf_settings *hf_pg_gucs_read(char *error, size_t error_size);
-
-/* Whether any has another value than at the last call. After a refusal it is said so once more at
- * the next reload, whatever that changes. */
-bool hf_pg_gucs_changed(void);
+/* Settings as the parameters are at present, for hf_settings_destroy, if that is not as at the last
+ * call; else NULL. told: "", or what does not fit together: before keep_start there are no settings
+ * then, and afterwards these two parameters count as at the start of the server, all others as they
+ * are. So what counts depends on the parameters alone, in every process, whatever it has seen
+ * before. (told without settings may also mean that there is no memory, or that nothing else has
+ * changed.) No file is looked at here, only when a parameter is set. */
+struct hf_settings *hf_pg_gucs_take(char *told, size_t size);
 
 #endif

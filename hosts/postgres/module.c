@@ -18,12 +18,12 @@ void _PG_init(void)
 
     if (!process_shared_preload_libraries_in_progress)
         return;
-    hf_pg_gucs_define(hf_pg_follow_gucs);
-    hf_pg_gucs_changed();
-    settings = hf_pg_gucs_read(error, sizeof(error));
+    hf_pg_gucs_define();
+    settings = hf_pg_gucs_take(error, sizeof(error));
     if (settings == NULL)
         ereport(ERROR, errcode(ERRCODE_CONFIG_FILE_ERROR),
             errmsg("hostflags cannot start with its settings: %s", error));
+    hf_pg_gucs_keep_start();
     hf_pg_shared_request(settings);
     hf_pg_worker_register();
 }

@@ -69,6 +69,15 @@ static void request(void)
     RequestNamedLWLockTranche(TRANCHE, 1);
 }
 
+static void follow_gucs(void)
+{
+    char told[HF_LOG_LINE_MAX]; /* the worker logs it */
+    struct hf_settings *made = hf_pg_gucs_take(told, sizeof(told));
+
+    if (unlikely(made != NULL))
+        hf_pg_use_settings(made, false);
+}
+
 /* At the start, and once more after a crash: then the memory is new, and all begins empty. It
  * comes from the system as zero pages; those of the registry are not touched before they are
  * needed. The sizes are those of before, since they need a restart. */
@@ -79,7 +88,7 @@ static void startup(void)
 
     if (next_startup_hook)
         next_startup_hook();
-    hf_pg_follow_gucs();
+    follow_gucs();
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     shared = ShmemInitStruct("hostflags", shared_bytes(), &found);
     lock.arg = &GetNamedLWLockTranche(TRANCHE)->lock;
@@ -93,18 +102,6 @@ static void startup(void)
         hf_registry_open(&registry, shared->block, registry.settings, salt);
     }
     LWLockRelease(AddinShmemInitLock);
-}
-
-void hf_pg_follow_gucs(void)
-{
-    char error[HF_LOG_LINE_MAX];
-    struct hf_settings *made;
-
-    if (likely(!hf_pg_gucs_changed()))
-        return;
-    made = hf_pg_gucs_read(error, sizeof(error)); /* if it is NULL, the worker says why */
-    if (made != NULL)
-        hf_pg_use_settings(made, false);
 }
 
 void hf_pg_shared_request(struct hf_settings *settings)
@@ -151,7 +148,7 @@ void hf_pg_use_settings(struct hf_settings *settings, bool publish)
 
 const struct hf_settings *hf_pg_settings(void)
 {
-    hf_pg_follow_gucs();
+    follow_gucs();
     return registry.settings;
 }
 

@@ -41,12 +41,6 @@ struct hf_pg_shared *hf_pg_shared(void);
 struct hf_registry *hf_pg_registry(void);
 const struct hf_settings *hf_pg_settings(void);
 
-/* Makes the parameters as they are at present the settings of this process; what is refused leaves
- * those that held before. Everybody but the worker calls it: a session before it looks at them, the
- * postmaster at every reload, so that new processes and a server after a crash begin with the last
- * settings that were good. */
-void hf_pg_follow_gucs(void);
-
 /* Makes other settings those of this process. Takes them over. The worker calls it with publish:
  * then they decide about all answers from now on. */
 void hf_pg_use_settings(struct hf_settings *settings, bool publish);

@@ -96,15 +96,14 @@ static void open_library(void)
         ereport(FATAL, errmsg("hostflags: libcurl could not be initialised"));
 }
 
-/* Settings as the parameters are now. NULL: they are refused, which the log is told. */
-static struct hf_settings *read_settings(void)
+/* As the parameters are now; NULL: as before. */
+static struct hf_settings *take_settings(void)
 {
-    char error[HF_LOG_LINE_MAX];
-    struct hf_settings *made = hf_pg_gucs_read(error, sizeof(error));
+    char told[HF_LOG_LINE_MAX];
+    struct hf_settings *made = hf_pg_gucs_take(told, sizeof(told));
 
-    if (made == NULL)
-        ereport(WARNING, errcode(ERRCODE_CONFIG_FILE_ERROR),
-            errmsg("hostflags goes on with the settings of before: %s", error));
+    if (told[0] != '\0')
+        ereport(WARNING, errcode(ERRCODE_CONFIG_FILE_ERROR), errmsg("hostflags: %s", told));
     return made;
 }
 
@@ -115,7 +114,7 @@ static void reload(void)
 
     ConfigReloadPending = false;
     ProcessConfigFile(PGC_SIGHUP);
-    made = hf_pg_gucs_changed() ? read_settings() : NULL;
+    made = take_settings();
     if (made == NULL)
         return;
     close_refresher();
@@ -131,7 +130,8 @@ static void forget_worker(int code, Datum arg)
     atomic_store(&hf_pg_shared()->worker_pid, 0);
 }
 
-/* What a worker before left in flight has no end any more. */
+/* What a worker before left in flight has no end any more. What it published may be older than what
+ * this one has from the postmaster. */
 static void begin(void)
 {
     struct hf_settings *made;
@@ -142,10 +142,11 @@ static void begin(void)
     atomic_store(&hf_pg_shared()->worker, hf_pg_own_number());
     atomic_store(&hf_pg_shared()->worker_pid, MyProcPid);
     hf_registry_lead(hf_pg_registry(), hf_clock_ms());
-    hf_pg_gucs_changed();
-    made = read_settings();
+    made = take_settings();
     if (made != NULL)
         hf_pg_use_settings(made, true);
+    else
+        hf_registry_apply(hf_pg_registry(), hf_pg_registry()->settings, hf_clock_ms());
     open_refresher();
 }
 

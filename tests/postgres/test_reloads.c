@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * test_reloads.c: reloads that are refused as a whole: who is there goes on with the settings of
- * before, and so does whoever comes later, with those and not with the ones of the start. And who
- * may be asked, by the settings of the start and after a reload.
+ * test_reloads.c: a reload whose parameters do not fit together: these count as at the start of the
+ * server, and all else as it is, in every process, whatever it has seen before: one that was idle,
+ * one that is new, and after a crash. And who may be asked, by the settings of the start and after
+ * a reload.
  */
 #include "tests/postgres/scene.h"
 
@@ -15,7 +16,8 @@
 
 static const char *const crash = "all server processes terminated; reinitializing";
 static const char *const refusal =
-    "hostflags goes on with the settings of before: ttl_min = 2h and ttl_max = 1h";
+    "hostflags: ttl_min = 2h and ttl_max = 1h: expected ttl_min to be at most ttl_max; "
+    "hostflags.ttl_min and ttl_max count as at the start of the server";
 
 static bool says(PGconn *session, const char *statement, const char *wanted)
 {
@@ -30,7 +32,7 @@ static bool another_worker(PGconn *session, pid_t than)
     return pid > 0 && pid != than;
 }
 
-/* One good reload that changes an answer and who may be asked, and one that is refused. */
+/* One good reload that changes an answer and who may be asked, and one that does not fit. */
 static void reload_well_then_badly(PGconn *session)
 {
     size_t refused = pg_server_count(server, refusal);
@@ -39,7 +41,7 @@ static void reload_well_then_badly(PGconn *session)
         "hostflags.overrides = 'telemetry=off'\n"
         "hostflags.allowed_hosts = '*.example.com, *.example.org'"));
     CHECK(says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
-    CHECK(pg_server_configure(server, "hostflags.ttl_min = '2h'\nhostflags.overrides = ''"));
+    CHECK(pg_server_configure(server, "hostflags.ttl_min = '2h'"));
     CHECK(HF_WAIT_UNTIL(pg_server_count(server, refusal) == refused + 1, PG_BOUND_MS));
 }
 
@@ -55,10 +57,9 @@ static void reload_as_at_the_start(void)
     PQfinish(session);
 }
 
-static void check_as_after_the_good_one(void)
+/* Of a process: that of the session. */
+static void check_holds_in(PGconn *session)
 {
-    PGconn *session = pg_connect(server, "postgres");
-
     CHECK_STR_EQ(
         pg_ask(session, "select hostflags.is_enabled('re.example.com', 'telemetry')"), "f");
     CHECK_STR_EQ(pg_ask(session,
@@ -68,18 +69,30 @@ static void check_as_after_the_good_one(void)
     CHECK_STR_EQ(pg_ask(session, "select hostflags.acquire('new.example.org')"), "");
     CHECK_STR_CONTAINS(
         pg_ask(session, "select hostflags.acquire('new.example.net')"), "ERROR 42501");
+}
+
+static void check_holds(void)
+{
+    PGconn *session = pg_connect(server, "postgres");
+
+    check_holds_in(session);
     PQfinish(session);
 }
 
-static void test_new_session(void)
+/* One that has heard of neither reload, and one that comes later. */
+static void test_sessions(void)
 {
-    PGconn *session;
+    PGconn *session, *idle;
 
     if (!scene_ready())
         return;
+    idle = pg_connect(server, "postgres");
+    CHECK_STR_EQ(pg_ask(idle, "select hostflags.is_enabled('x.invalid', 'beta')"), "f");
     session = pg_connect(server, "postgres");
     reload_well_then_badly(session);
-    check_as_after_the_good_one();
+    check_holds_in(idle);
+    check_holds();
+    PQfinish(idle);
     PQfinish(session);
     reload_as_at_the_start();
 }
@@ -101,12 +114,33 @@ static void test_new_worker(void)
     worker = (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
     CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
     CHECK(HF_WAIT_UNTIL(another_worker(session, worker), PG_BOUND_MS));
-    check_as_after_the_good_one();
+    check_holds();
     /* It is the worker that decides who is asked. */
     CHECK(pg_server_configure(server, "hostflags.overrides = 'beta=on'\nhostflags.ttl_min = 1min"));
     CHECK(says(session, "select hostflags.wait_ready('new.example.org')", "t"));
     PQfinish(session);
     reload_as_at_the_start();
+}
+
+/* What the worker before published holds no longer, though this is how the server began. The first
+ * test: no crash has yet made the postmaster look at its parameters again. */
+static void test_while_no_worker(void)
+{
+    PGconn *session;
+    pid_t worker;
+
+    if (!scene_ready())
+        return;
+    session = pg_connect(server, "postgres");
+    CHECK(pg_server_configure(server, "hostflags.overrides = 'beta=on'"));
+    CHECK(says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "t"));
+    worker = (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
+    CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
+    CHECK(says(session, "select worker_pid from hostflags.stats", "null"));
+    CHECK(pg_server_configure(server, "hostflags.overrides = ''"));
+    CHECK(HF_WAIT_UNTIL(another_worker(session, worker), PG_BOUND_MS));
+    CHECK(says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "f"));
+    PQfinish(session);
 }
 
 static void test_crash(void)
@@ -125,7 +159,7 @@ static void test_crash(void)
     CHECK(HF_WAIT_UNTIL(
         pg_number_once(server, "select coalesce(worker_pid, 0) from hostflags.stats") > 0,
         PG_BOUND_MS));
-    check_as_after_the_good_one();
+    check_holds();
     reload_as_at_the_start();
 }
 
@@ -149,16 +183,39 @@ static void test_vanished_file(void)
     CHECK(pg_server_configure(server, conf));
     CHECK(says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
     CHECK_INT_EQ(unlink(file), 0);
-    check_as_after_the_good_one();
+    check_holds();
     worker = (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
     CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
     CHECK(HF_WAIT_UNTIL(another_worker(session, worker), PG_BOUND_MS));
-    check_as_after_the_good_one();
+    check_holds();
     CHECK_STR_EQ(pg_ask(session, "show hostflags.ca_file"), file);
     PQfinish(session);
     free(file);
     hf_tmpdir_remove(directory);
     CHECK(pg_server_configure(server, "hostflags.ca_file = ''"));
+    reload_as_at_the_start();
+}
+
+static void test_key_alone(void)
+{
+    static const char *const says_so =
+        "there is no client_cert_file that it belongs to; expected a file that can be read; "
+        "hostflags.client_cert_file and client_key_file count as at the start of the server";
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = pg_connect(server, "postgres");
+    CHECK(pg_server_configure(server,
+        "hostflags.client_key_file = '/etc/passwd'\nhostflags.overrides = 'telemetry=off'\n"
+        "hostflags.allowed_hosts = '*.example.com, *.example.org'"));
+    CHECK(HF_WAIT_UNTIL(pg_server_count(server, says_so) == 1, PG_BOUND_MS));
+    CHECK(says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
+    check_holds();
+    CHECK(pg_server_configure(server, "hostflags.overrides = 'beta=on'"));
+    CHECK(says(session, "select hostflags.wait_ready('keyless.example.org')", "t"));
+    PQfinish(session);
+    CHECK(pg_server_configure(server, "hostflags.client_key_file = ''"));
     reload_as_at_the_start();
 }
 
@@ -172,11 +229,12 @@ static void test_in_flight(void)
         return;
     refused = pg_server_count(server, refusal);
     session = pg_connect(server, "postgres");
-    hf_flag_service_set_delay(service, 1500);
+    hf_flag_service_set_delay(service, 3000);
     pg_ask(session, "select hostflags.acquire('flight.example.com')");
     CHECK(hf_flag_service_wait_requests(service, 1, PG_BOUND_MS));
     CHECK(pg_server_configure(server, "hostflags.ttl_min = '2h'"));
     CHECK(HF_WAIT_UNTIL(pg_server_count(server, refusal) == refused + 1, PG_BOUND_MS));
+    CHECK_INT_EQ(pg_number(session, "select in_flight from hostflags.stats"), 1);
     CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('flight.example.com', '30s')"), "t");
     CHECK_INT_EQ(hf_flag_service_count(service), 1);
     hf_flag_service_set_delay(service, 0);
@@ -240,11 +298,14 @@ static void test_nobody_named(void)
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
-        {"a session after a refused reload has the last good settings", test_new_session},
-        {"so has a worker, and each reload says what is wrong", test_new_worker},
-        {"so has the server after a crash", test_crash},
+        {"a reload while there is no worker holds for the next one", test_while_no_worker},
+        {"two parameters that do not fit keep nothing else back, in old and new sessions",
+            test_sessions},
+        {"nor in a new worker, and each reload says what is wrong", test_new_worker},
+        {"nor after a crash", test_crash},
+        {"a key without its certificate keeps nothing back", test_key_alone},
         {"a file that vanishes changes no settings", test_vanished_file},
-        {"a refused reload gives up no request", test_in_flight},
+        {"a reload that changes nothing in the end gives up no request", test_in_flight},
         {"refresh follows a reload of allowed_hosts", test_refresh},
         {"allowed_hosts not set: nobody is asked", test_nobody_named},
     };
