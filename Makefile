@@ -345,8 +345,7 @@ test-stress:
 bench:
 	@.ci/deps build test
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCH_PROGRAM) $(BENCH_PLUGINS)
-	@status=0; HF_BUILD=$(B) $(BENCH_PROGRAM) $(BENCH) || status=1; \
-	  .ci/bench-table README.md $(B)/bench.md $(or $(TABLE),check) || status=1; exit $$status
+	@HF_BUILD=$(B) $(BENCH_PROGRAM) $(BENCH) && .ci/bench-table README.md $(B)/bench.md $(or $(TABLE),check)
 
 bench-docs:
 	@$(MAKE) --no-print-directory bench BENCH= TABLE=write

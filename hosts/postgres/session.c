@@ -187,8 +187,10 @@ static struct hf_pg_reference find_or_acquire(const text *host)
     if (!hf_pg_session_key(host, &key, &detail))
         return refused(HF_REFUSED_NAME, detail);
     entry = find_held(&key, origin);
-    if (entry != NULL)
+    if (entry != NULL && entry->reference.handle != 0)
         return entry->reference;
+    if (entry != NULL) /* the lock could not be taken */
+        drop_entry(entry);
     return acquire(&key, (struct name){origin, (uint32_t)strlen(origin)});
 }
 

@@ -16,25 +16,32 @@ Datum hf_pg_interval(int64_t ms)
     return IntervalPGetDatum(interval);
 }
 
-/* The token's is a pattern, whose names are not known beforehand. */
-static bool names_a_file(const struct hf_view *view)
+/* By its looks, not by the parameters of now: it may be older, or cut. With a proxy any word about
+ * a connection may be about that. */
+static bool names_a_parameter(const struct hf_view *view)
 {
-    const struct hf_settings *settings = hf_pg_settings();
-    const char *const files[] = {
-        settings->ca_file, settings->client_cert_file, settings->client_key_file};
-
-    if (view->facts.outcome == HF_OUTCOME_TOKEN)
+    switch ((enum hf_outcome)view->facts.outcome) {
+    case HF_OUTCOME_TOKEN:
         return true;
-    for (size_t i = 0; i < lengthof(files); i++) {
-        if (files[i] != NULL && strstr(view->message, files[i]) != NULL)
-            return true;
+    case HF_OUTCOME_DNS:
+    case HF_OUTCOME_CONNECT:
+    case HF_OUTCOME_TLS:
+    case HF_OUTCOME_TIMEOUT:
+    case HF_OUTCOME_OTHER:
+        return hf_pg_settings()->proxy != NULL || strchr(view->message, '/') != NULL;
+    case HF_OUTCOME_OK:
+    case HF_OUTCOME_HTTP:
+    case HF_OUTCOME_PARSE:
+    case HF_OUTCOME_TOO_LARGE:
+    case HF_OUTCOME_REFUSED:
+        break;
     }
     return false;
 }
 
 const char *hf_pg_message(const struct hf_view *view)
 {
-    if (names_a_file(view) && !has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_SETTINGS))
-        return "it names a file, which members of pg_read_all_settings are shown";
+    if (names_a_parameter(view) && !has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_SETTINGS))
+        return "it may name a file or the proxy, and is for members of pg_read_all_settings";
     return view->message;
 }

@@ -14,8 +14,8 @@
 /* An interval of that many milliseconds. */
 Datum hf_pg_interval(int64_t ms);
 
-/* What became of the host's latest request. Names of files are parameters that not everybody may
- * see: who may not is told that something is left out. */
+/* What became of the host's latest request. Names of files and of the proxy are parameters that not
+ * everybody may see: who may not is told that there is something that is not shown. */
 const char *hf_pg_message(const struct hf_view *view);
 
 #endif

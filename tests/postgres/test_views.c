@@ -91,7 +91,9 @@ static void test_states(void)
         "{\"flags\": [{\"name\": \"telemetry\", \"value\": \"true\"}, "
         "{\"name\": \"beta\", \"value\": \"false\"}]}");
     CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('%s', '20s')", host), "t");
-    CHECK_STR_EQ(pg_ask(session, "%s", flags), "beta f static, telemetry t static");
+    CHECK(HF_WAIT_UNTIL(
+        strcmp(pg_ask(session, "%s", flags), "beta f static, telemetry t static") == 0,
+        PG_BOUND_MS));
     hf_flag_service_set_status(service, 500);
     CHECK(becomes(host, "state", "stale"));
     CHECK_STR_EQ(pg_ask(session, "%s", flags), "beta f stale, telemetry t stale");
