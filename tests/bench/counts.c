@@ -11,8 +11,10 @@
 #include "tests/support/wait_until.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -138,14 +140,14 @@ static void fill(hf_conn *conns, uint32_t hosts)
     hf_bench_wait_on(hf_bench_hostflags, conns, hosts);
 }
 
-/* A life before leaves the memory that transfers need, however many hosts there are; and fresh
- * tables, so that all of these is counted. */
+/* A life before leaves the memory that transfers need, however many hosts there are, if malloc gives
+ * none of it back to the system; and fresh tables, so that all of these is counted. */
 static void count_memory(double *numbers, void *arg)
 {
     hf_conn *conns = malloc(CONNECTIONS * sizeof(conns[0]));
     long before, with_hosts;
 
-    if (conns == NULL)
+    if (conns == NULL || mallopt(M_TRIM_THRESHOLD, INT_MAX) != 1)
         hf_bench_die("no memory");
     memset(conns, 1, CONNECTIONS * sizeof(conns[0]));
     hf_bench_init("%s\nmax_hosts = %d\n", (const char *)arg, FIRST_HOSTS);
