@@ -140,8 +140,8 @@ static void fill(hf_conn *conns, uint32_t hosts)
     hf_bench_wait_on(hf_bench_hostflags, conns, hosts);
 }
 
-/* A life before leaves the memory that transfers need, however many hosts there are, if malloc gives
- * none of it back to the system; and fresh tables, so that all of these is counted. */
+/* A life before leaves the memory that transfers need, however many hosts there are, if malloc
+ * gives none of it back to the system; and fresh tables, so that all of these is counted. */
 static void count_memory(double *numbers, void *arg)
 {
     hf_conn *conns = malloc(CONNECTIONS * sizeof(conns[0]));
