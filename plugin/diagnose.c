@@ -41,8 +41,7 @@ static void say_unauthorized(const struct hf_symptoms *symptoms, char out[HF_MES
             "allow_http = any (expected https)",
             status);
     else
-        say(out, "%u: this service wants a token, and none is configured (token_file or token_env)",
-            status);
+        say(out, "%u: this service wants a token, and none is configured (see token_file)", status);
 }
 
 /* A Location without what may be secret in it: user info, query, fragment, and a path that looks

@@ -251,7 +251,7 @@ static void test_none_configured(void)
     CHECK_INT_EQ(count_headers(service, 0, "Authorization"), 0);
     CHECK_INT_BETWEEN(hf_test_explain(plugin, conn, A).next_refresh_ms, 14 * 60000, 17 * 60000);
     CHECK(hf_test_status_is(plugin, "127.0.0.1", hf_flag_service_port(service), "last_message",
-        "401: this service wants a token, and none is configured (token_file or token_env)"));
+        "401: this service wants a token, and none is configured (see token_file)"));
     hf_flag_service_set_status(service, 200);
     CHECK(HF_STAYS(requests() == 1, 4000));
     CHECK(HF_WAIT_UNTIL(plugin->refresh(NULL) == HF_OK, BOUND_MS));

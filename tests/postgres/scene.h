@@ -87,4 +87,37 @@ static inline long long scene_sessions(PGconn *session, const char *host)
         session, "select coalesce(sum(sessions), 0) from hostflags.hosts where host = '%s'", host);
 }
 
+/* Waits until what the statement answers begins like that. */
+static inline bool scene_says(PGconn *session, const char *statement, const char *wanted)
+{
+    return HF_WAIT_UNTIL(
+        strncmp(pg_ask(session, "%s", statement), wanted, strlen(wanted)) == 0, PG_BOUND_MS);
+}
+
+/* The worker's process; -1: there is none. */
+static inline pid_t scene_worker(PGconn *session)
+{
+    return (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
+}
+
+/* Waits for the successor of that one. */
+static inline bool scene_another_worker(PGconn *session, pid_t than)
+{
+    return HF_WAIT_UNTIL(scene_worker(session) > 0 && scene_worker(session) != than, PG_BOUND_MS);
+}
+
+static inline size_t scene_crashes(void)
+{
+    return pg_server_count(server, "all server processes terminated; reinitializing");
+}
+
+/* Waits until the server has gone down once more since `before`, and is back with a worker. */
+static inline bool scene_back_after_crash(size_t before)
+{
+    return HF_WAIT_UNTIL(scene_crashes() > before, PG_BOUND_MS) &&
+        HF_WAIT_UNTIL(
+            pg_number_once(server, "select coalesce(worker_pid, 0) from hostflags.stats") > 0,
+            PG_BOUND_MS);
+}
+
 #endif

@@ -14,23 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const crash = "all server processes terminated; reinitializing";
 static const char *const refusal =
     "hostflags: ttl_min = 2h and ttl_max = 1h: expected ttl_min to be at most ttl_max; "
     "hostflags.ttl_min and ttl_max count as at the start of the server";
-
-static bool says(PGconn *session, const char *statement, const char *wanted)
-{
-    return HF_WAIT_UNTIL(
-        strncmp(pg_ask(session, "%s", statement), wanted, strlen(wanted)) == 0, PG_BOUND_MS);
-}
-
-static bool another_worker(PGconn *session, pid_t than)
-{
-    long long pid = pg_number(session, "select worker_pid from hostflags.stats");
-
-    return pid > 0 && pid != than;
-}
 
 /* One good reload that changes an answer and who may be asked, and one that does not fit. */
 static void reload_well_then_badly(PGconn *session)
@@ -40,7 +26,7 @@ static void reload_well_then_badly(PGconn *session)
     CHECK(pg_server_configure(server,
         "hostflags.overrides = 'telemetry=off'\n"
         "hostflags.allowed_hosts = '*.example.com, *.example.org'"));
-    CHECK(says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
+    CHECK(scene_says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
     CHECK(pg_server_configure(server, "hostflags.ttl_min = '2h'"));
     CHECK(HF_WAIT_UNTIL(pg_server_count(server, refusal) == refused + 1, PG_BOUND_MS));
 }
@@ -52,8 +38,8 @@ static void reload_as_at_the_start(void)
     CHECK(pg_server_configure(server,
         "hostflags.ttl_min = '1min'\nhostflags.overrides = ''\n"
         "hostflags.allowed_hosts = '*.example.com'"));
-    CHECK(says(session, "select hostflags.wait_ready('re.example.com')", "t"));
-    CHECK(says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "t"));
+    CHECK(scene_says(session, "select hostflags.wait_ready('re.example.com')", "t"));
+    CHECK(scene_says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "t"));
     PQfinish(session);
 }
 
@@ -111,13 +97,13 @@ static void test_new_worker(void)
     refused = pg_server_count(server, refusal);
     CHECK(pg_server_configure(server, "work_mem = '5MB'"));
     CHECK(HF_WAIT_UNTIL(pg_server_count(server, refusal) == refused + 1, PG_BOUND_MS));
-    worker = (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
+    worker = scene_worker(session);
     CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
-    CHECK(HF_WAIT_UNTIL(another_worker(session, worker), PG_BOUND_MS));
+    CHECK(scene_another_worker(session, worker));
     check_holds();
     /* It is the worker that decides who is asked. */
     CHECK(pg_server_configure(server, "hostflags.overrides = 'beta=on'\nhostflags.ttl_min = 1min"));
-    CHECK(says(session, "select hostflags.wait_ready('new.example.org')", "t"));
+    CHECK(scene_says(session, "select hostflags.wait_ready('new.example.org')", "t"));
     PQfinish(session);
     reload_as_at_the_start();
 }
@@ -133,13 +119,13 @@ static void test_while_no_worker(void)
         return;
     session = pg_connect(server, "postgres");
     CHECK(pg_server_configure(server, "hostflags.overrides = 'beta=on'"));
-    CHECK(says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "t"));
-    worker = (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
+    CHECK(scene_says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "t"));
+    worker = scene_worker(session);
     CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
-    CHECK(says(session, "select worker_pid from hostflags.stats", "null"));
+    CHECK(scene_says(session, "select worker_pid from hostflags.stats", "null"));
     CHECK(pg_server_configure(server, "hostflags.overrides = ''"));
-    CHECK(HF_WAIT_UNTIL(another_worker(session, worker), PG_BOUND_MS));
-    CHECK(says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "f"));
+    CHECK(scene_another_worker(session, worker));
+    CHECK(scene_says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "f"));
     PQfinish(session);
 }
 
@@ -151,14 +137,11 @@ static void test_crash(void)
     if (!scene_ready())
         return;
     session = pg_connect(server, "postgres");
-    crashes = pg_server_count(server, crash);
+    crashes = scene_crashes();
     reload_well_then_badly(session);
     CHECK_INT_EQ(kill(PQbackendPID(session), SIGKILL), 0);
     PQfinish(session);
-    CHECK(HF_WAIT_UNTIL(pg_server_count(server, crash) > crashes, PG_BOUND_MS));
-    CHECK(HF_WAIT_UNTIL(
-        pg_number_once(server, "select coalesce(worker_pid, 0) from hostflags.stats") > 0,
-        PG_BOUND_MS));
+    CHECK(scene_back_after_crash(crashes));
     check_holds();
     reload_as_at_the_start();
 }
@@ -181,12 +164,12 @@ static void test_vanished_file(void)
         file);
     session = pg_connect(server, "postgres");
     CHECK(pg_server_configure(server, conf));
-    CHECK(says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
+    CHECK(scene_says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
     CHECK_INT_EQ(unlink(file), 0);
     check_holds();
-    worker = (pid_t)pg_number(session, "select worker_pid from hostflags.stats");
+    worker = scene_worker(session);
     CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
-    CHECK(HF_WAIT_UNTIL(another_worker(session, worker), PG_BOUND_MS));
+    CHECK(scene_another_worker(session, worker));
     check_holds();
     CHECK_STR_EQ(pg_ask(session, "show hostflags.ca_file"), file);
     PQfinish(session);
@@ -210,10 +193,10 @@ static void test_key_alone(void)
         "hostflags.client_key_file = '/etc/passwd'\nhostflags.overrides = 'telemetry=off'\n"
         "hostflags.allowed_hosts = '*.example.com, *.example.org'"));
     CHECK(HF_WAIT_UNTIL(pg_server_count(server, says_so) == 1, PG_BOUND_MS));
-    CHECK(says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
+    CHECK(scene_says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
     check_holds();
     CHECK(pg_server_configure(server, "hostflags.overrides = 'beta=on'"));
-    CHECK(says(session, "select hostflags.wait_ready('keyless.example.org')", "t"));
+    CHECK(scene_says(session, "select hostflags.wait_ready('keyless.example.org')", "t"));
     PQfinish(session);
     CHECK(pg_server_configure(server, "hostflags.client_key_file = ''"));
     reload_as_at_the_start();
@@ -254,12 +237,12 @@ static void test_refresh(void)
     CHECK_STR_CONTAINS(
         pg_ask(session, "select hostflags.refresh('more.example.org')"), "ERROR 42501");
     CHECK(pg_server_configure(server, "hostflags.allowed_hosts = '*.example.com, *.example.org'"));
-    CHECK(says(holder, "select hostflags.wait_ready('more.example.org')", "t"));
-    CHECK(says(session, "select hostflags.refresh('more.example.org')", "t"));
+    CHECK(scene_says(holder, "select hostflags.wait_ready('more.example.org')", "t"));
+    CHECK(scene_says(session, "select hostflags.refresh('more.example.org')", "t"));
     CHECK_STR_CONTAINS(
         pg_ask(session, "select hostflags.refresh('none.example.org')"), "ERROR 42704");
     CHECK(pg_server_configure(server, "hostflags.allowed_hosts = '*.example.com'"));
-    CHECK(says(session, "select hostflags.refresh('more.example.org')", "ERROR 42501"));
+    CHECK(scene_says(session, "select hostflags.refresh('more.example.org')", "ERROR 42501"));
     CHECK_STR_CONTAINS(pg_ask(session, "select hostflags.refresh('more.example.org')"),
         "it is not among the hosts of hostflags.allowed_hosts");
     PQfinish(session);
@@ -292,7 +275,7 @@ static void test_nobody_named(void)
     CHECK_INT_EQ(pg_number(session, "select hosts + requests from hostflags.stats"), 0);
     /* The first request is one that was allowed later. */
     CHECK(pg_server_configure(bare, "hostflags.allowed_hosts = 'b.example.com'"));
-    CHECK(says(session, "select hostflags.wait_ready('b.example.com')", "t"));
+    CHECK(scene_says(session, "select hostflags.wait_ready('b.example.com')", "t"));
     CHECK_INT_EQ(hf_flag_service_count(service), 1);
     PQfinish(session);
     pg_server_stop(bare);

@@ -170,19 +170,14 @@ static void test_allowed_hosts(void)
         return;
     session = scene_session_with(host);
     CHECK(pg_server_configure(server, "hostflags.allowed_hosts = ''"));
-    CHECK(HF_WAIT_UNTIL(strncmp(pg_ask(session, "select hostflags.acquire('new.example.com')"),
-                            "ERROR 42501", 11) == 0,
-        PG_BOUND_MS));
+    CHECK(scene_says(session, "select hostflags.acquire('new.example.com')", "ERROR 42501"));
     /* Who has a reference keeps it and its values, and its host is not asked. */
     CHECK_STR_EQ(pg_ask(session, "select hostflags.is_enabled('%s', 'telemetry')", host), "t");
     CHECK_STR_EQ(
         pg_ask(session, "select hostflags.is_enabled('new.example.com', 'telemetry')"), "f");
     CHECK_INT_EQ(hf_flag_service_count(service), 0);
     CHECK(pg_server_configure(server, "hostflags.allowed_hosts = '*.example.com'"));
-    CHECK(HF_WAIT_UNTIL(
-        strcmp(pg_ask(session, "select hostflags.is_enabled('new.example.com', 'telemetry')"),
-            "t") == 0,
-        PG_BOUND_MS));
+    CHECK(scene_says(session, "select hostflags.is_enabled('new.example.com', 'telemetry')", "t"));
     PQfinish(session);
 }
 
@@ -259,8 +254,7 @@ static void test_prefetch_off(void)
         return;
     session = pg_connect(server, "postgres");
     CHECK(pg_server_configure(server, "hostflags.prefetch = off"));
-    CHECK(
-        HF_WAIT_UNTIL(strcmp(pg_ask(session, "show hostflags.prefetch"), "off") == 0, PG_BOUND_MS));
+    CHECK(scene_says(session, "show hostflags.prefetch", "off"));
     pg_ask(session, "select hostflags.acquire('asleep.example.com')");
     CHECK(HF_STAYS(hf_flag_service_count(service) == 0, 300));
     CHECK_STR_EQ(
@@ -302,9 +296,7 @@ static void test_full(void)
     CHECK(pg_server_count(small, "gets no flags: the table of hosts is full") == 1);
     /* The end of a session makes room for another one. */
     PQfinish(one);
-    CHECK(HF_WAIT_UNTIL(
-        strcmp(pg_ask(two, "select hostflags.wait_ready('h4.example.com', '20s')"), "t") == 0,
-        PG_BOUND_MS));
+    CHECK(scene_says(two, "select hostflags.wait_ready('h4.example.com', '20s')", "t"));
     PQfinish(two);
     pg_server_stop(small);
 }
@@ -321,7 +313,7 @@ static void test_other_reload(void)
     pg_ask(session, "select hostflags.acquire('calm.example.com')");
     CHECK(hf_flag_service_wait_requests(service, 1, PG_BOUND_MS));
     CHECK(pg_server_configure(server, "work_mem = '5MB'"));
-    CHECK(HF_WAIT_UNTIL(strcmp(pg_ask(session, "show work_mem"), "5MB") == 0, PG_BOUND_MS));
+    CHECK(scene_says(session, "show work_mem", "5MB"));
     CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('calm.example.com', '20s')"), "t");
     CHECK_INT_EQ(hf_flag_service_count(service), 1);
     PQfinish(session);
@@ -342,7 +334,7 @@ static void test_parallel_workers(void)
     snprintf(conf, sizeof(conf), "hostflags.ca_file = '%s'", file);
     session = pg_connect(server, "postgres");
     CHECK(pg_server_configure(server, conf));
-    CHECK(HF_WAIT_UNTIL(strcmp(pg_ask(session, "show hostflags.ca_file"), file) == 0, PG_BOUND_MS));
+    CHECK(scene_says(session, "show hostflags.ca_file", file));
     CHECK_INT_EQ(unlink(file), 0);
     pg_ask(session, "create table numbers as select generate_series(1, 100000) as i");
     pg_ask(session,
@@ -403,11 +395,10 @@ static void test_tls(void)
     CHECK(configure_worker(session, "hostflags.ca_file = ''"));
     CHECK_STR_EQ(
         pg_ask(session, "select hostflags.wait_ready('mistrust.example.com', '50ms')"), "f");
-    CHECK(HF_WAIT_UNTIL(strncmp(pg_ask(session,
-                                    "select last_error from "
-                                    "hostflags.explain('mistrust.example.com', 'beta')"),
-                            "tls: ", 5) == 0,
-        PG_BOUND_MS));
+    CHECK(scene_says(session,
+        "select last_error from "
+        "hostflags.explain('mistrust.example.com', 'beta')",
+        "tls: "));
     CHECK_INT_EQ(hf_flag_service_count(secure), 1);
     PQfinish(session);
     snprintf(conf, sizeof(conf), "hostflags.overrides = ''\nhostflags.service = '%s'",

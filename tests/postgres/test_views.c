@@ -84,16 +84,12 @@ static void test_states(void)
     CHECK(pg_server_configure(server,
         "hostflags.ttl_min = 100ms\nhostflags.ttl = 1s\n"
         "hostflags.defaults = 'beta=on'"));
-    CHECK(HF_WAIT_UNTIL(
-        strcmp(pg_ask(session, "select hostflags.is_enabled('x.invalid', 'beta')"), "t") == 0,
-        PG_BOUND_MS));
+    CHECK(scene_says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "t"));
     hf_flag_service_set_body(service,
         "{\"flags\": [{\"name\": \"telemetry\", \"value\": \"true\"}, "
         "{\"name\": \"beta\", \"value\": \"false\"}]}");
     CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('%s', '20s')", host), "t");
-    CHECK(HF_WAIT_UNTIL(
-        strcmp(pg_ask(session, "%s", flags), "beta f static, telemetry t static") == 0,
-        PG_BOUND_MS));
+    CHECK(scene_says(session, flags, "beta f static, telemetry t static"));
     hf_flag_service_set_status(service, 500);
     CHECK(becomes(host, "state", "stale"));
     CHECK_STR_EQ(pg_ask(session, "%s", flags), "beta f stale, telemetry t stale");

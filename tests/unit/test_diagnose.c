@@ -28,10 +28,8 @@ static void test_statuses(void)
         uint16_t status;
         const char *retry_after, *said;
     } rows[] = {
-        {401, "",
-            "401: this service wants a token, and none is configured (token_file or token_env)"},
-        {403, "",
-            "403: this service wants a token, and none is configured (token_file or token_env)"},
+        {401, "", "401: this service wants a token, and none is configured (see token_file)"},
+        {403, "", "403: this service wants a token, and none is configured (see token_file)"},
         {404, "",
             "404: this host has no flag service at that path (some regions have none; the "
             "settings endpoint, client and client_version make the path)"},
