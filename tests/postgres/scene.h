@@ -87,8 +87,14 @@ static inline long long scene_sessions(PGconn *session, const char *host)
         session, "select coalesce(sum(sessions), 0) from hostflags.hosts where host = '%s'", host);
 }
 
-/* Waits until what the statement answers begins like that. */
+/* Waits until that is what the statement answers. */
 static inline bool scene_says(PGconn *session, const char *statement, const char *wanted)
+{
+    return HF_WAIT_UNTIL(strcmp(pg_ask(session, "%s", statement), wanted) == 0, PG_BOUND_MS);
+}
+
+/* Waits until what it answers begins like that. */
+static inline bool scene_says_first(PGconn *session, const char *statement, const char *wanted)
 {
     return HF_WAIT_UNTIL(
         strncmp(pg_ask(session, "%s", statement), wanted, strlen(wanted)) == 0, PG_BOUND_MS);
