@@ -53,8 +53,8 @@ static inline void hf_registry_unlock(struct hf_registry *registry)
 /* A connection's reference: generation << 32 | index + 1. 0 is none. */
 typedef uint64_t hf_handle;
 
-/* Bytes of a block for these settings. The memory must be zero, page-aligned, and stay mapped and
- * writable for as long as any thread may still use the registry, beyond close. */
+/* Bytes of a block for these settings. The memory must be zero, aligned to 64 bytes, and stay
+ * mapped and writable for as long as any thread may still use the registry, beyond close. */
 size_t hf_registry_bytes(const struct hf_settings *settings);
 
 /* Makes the zeroed memory a registry without hosts. salt: a random number, so that handles of an

@@ -222,6 +222,11 @@ static const char *parse_org_id(struct hf_upstream_key *key, const char *org_id)
     return NULL;
 }
 
+static bool holds_credentials(const char *authority)
+{
+    return memchr(authority, '@', strcspn(authority, "/?#")) != NULL;
+}
+
 const char *hf_upstream_parse(
     struct hf_upstream_key *key, const char *host, uint16_t port, const char *org_id)
 {
@@ -229,6 +234,8 @@ const char *hf_upstream_parse(
     uint16_t named_port;
 
     key->scheme = parse_scheme(&rest);
+    if (holds_credentials(rest))
+        return "it holds credentials (expected a host, and at most its port)";
     error = *rest == '[' ? parse_bracketed(key, &rest) : parse_name(key, &rest);
     if (error == NULL)
         error = parse_port(&rest, &named_port);

@@ -10,6 +10,22 @@
 
 \echo Use "CREATE EXTENSION hostflags" to load this file. \quit
 
+-- A schema of that name may be there already. Whoever owns it could put functions of his own beside these, which
+-- others would call, or drop it with all that is in it.
+DO $check$
+DECLARE
+  owner name;
+BEGIN
+  SELECT r.rolname INTO owner FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r
+    ON r.oid OPERATOR(pg_catalog.=) n.nspowner
+    WHERE n.oid OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace AND NOT r.rolsuper;
+  IF owner IS NOT NULL THEN
+    RAISE EXCEPTION 'schema "@extschema@" belongs to role "%", which is no superuser', owner
+      USING ERRCODE = 'insufficient_privilege',
+        HINT = 'Look at what is in it, and drop or rename it: CREATE EXTENSION makes a new one.';
+  END IF;
+END $check$;
+
 COMMENT ON SCHEMA @extschema@ IS 'per-host feature flags (extension hostflags)';
 
 -- ---- reading ----
@@ -68,12 +84,22 @@ COMMENT ON FUNCTION show_hosts() IS 'the rows of the view hosts';
 
 CREATE VIEW hosts AS SELECT * FROM show_hosts();
 COMMENT ON VIEW hosts IS 'the hosts that the cache knows';
+COMMENT ON COLUMN hosts.host IS 'its name or address, in normal form';
+COMMENT ON COLUMN hosts.port IS 'that of its flag service';
+COMMENT ON COLUMN hosts.scheme IS 'https or http';
 COMMENT ON COLUMN hosts.sessions IS 'how many sessions have a reference to it';
 COMMENT ON COLUMN hosts.state IS 'unknown, fresh, stale (past its TTL, and still answered) or expired';
 COMMENT ON COLUMN hosts.age IS 'since the service last confirmed its values; NULL: never';
+COMMENT ON COLUMN hosts.ttl IS 'how long its values are fresh; NULL: there are none';
 COMMENT ON COLUMN hosts.next_refresh IS 'from now; 0: in flight or due; NULL: not planned';
 COMMENT ON COLUMN hosts.retry_after IS 'what is left of a Retry-After';
+COMMENT ON COLUMN hosts.requests IS 'how many there were since the host is known';
+COMMENT ON COLUMN hosts.not_modified IS 'how many of these were answered 304';
+COMMENT ON COLUMN hosts.failures IS 'how many of these failed';
+COMMENT ON COLUMN hosts.failures_in_a_row IS 'how many failed since the latest success';
 COMMENT ON COLUMN hosts.last_error IS 'how the latest request failed; NULL: it did not';
+COMMENT ON COLUMN hosts.http_status IS 'of the latest answer; NULL: there was none';
+COMMENT ON COLUMN hosts.last_message IS 'what the latest failure was; in full for members of pg_read_all_settings';
 
 CREATE FUNCTION show_flags(
     OUT host text, OUT port integer, OUT scheme text, OUT flag text, OUT enabled boolean, OUT reason text)
@@ -83,6 +109,12 @@ COMMENT ON FUNCTION show_flags() IS 'the rows of the view flags';
 
 CREATE VIEW flags AS SELECT * FROM show_flags();
 COMMENT ON VIEW flags IS 'what is answered for each flag of each host that the cache knows, and why';
+COMMENT ON COLUMN flags.host IS 'as in hosts';
+COMMENT ON COLUMN flags.port IS 'as in hosts';
+COMMENT ON COLUMN flags.scheme IS 'as in hosts';
+COMMENT ON COLUMN flags.flag IS 'a name in hostflags.flags';
+COMMENT ON COLUMN flags.enabled IS 'the answer';
+COMMENT ON COLUMN flags.reason IS 'static (what the service said), stale, default, override or disabled';
 
 CREATE FUNCTION show_stats(
     OUT hosts bigint, OUT max_hosts bigint, OUT connections bigint, OUT max_connections bigint,
@@ -95,8 +127,20 @@ COMMENT ON FUNCTION show_stats() IS 'the row of the view stats';
 
 CREATE VIEW stats AS SELECT * FROM show_stats();
 COMMENT ON VIEW stats IS 'sums over all hosts since the server began or last recovered from a crash';
+COMMENT ON COLUMN stats.hosts IS 'how many the cache knows';
+COMMENT ON COLUMN stats.max_hosts IS 'how many it has room for';
 COMMENT ON COLUMN stats.connections IS 'references of all sessions';
+COMMENT ON COLUMN stats.max_connections IS 'how many it has room for';
+COMMENT ON COLUMN stats.in_flight IS 'requests on their way';
+COMMENT ON COLUMN stats.requests IS 'requests that have ended';
+COMMENT ON COLUMN stats.not_modified IS 'how many of these were answered 304';
+COMMENT ON COLUMN stats.failures IS 'how many of these failed';
+COMMENT ON COLUMN stats.refused_name IS 'attempts to take a reference that a malformed name made fail';
+COMMENT ON COLUMN stats.refused_not_allowed IS 'the same: a host that hostflags.allowed_hosts does not name';
+COMMENT ON COLUMN stats.refused_hosts_full IS 'the same: hostflags.max_hosts were in use';
+COMMENT ON COLUMN stats.refused_connections_full IS 'the same: hostflags.max_connections were in use';
 COMMENT ON COLUMN stats.evictions IS 'idle hosts that made room for others in a full table';
+COMMENT ON COLUMN stats.worker_pid IS 'the process of the worker; NULL: there is none at present';
 
 REVOKE ALL ON FUNCTION show_hosts() FROM PUBLIC;
 REVOKE ALL ON FUNCTION show_flags() FROM PUBLIC;

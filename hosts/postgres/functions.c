@@ -9,6 +9,7 @@
 #include "hosts/postgres/session.h"
 #include "hosts/postgres/shared.h"
 #include "hosts/postgres/values.h"
+#include "plugin/allowed.h"
 #include "plugin/clock.h"
 #include "plugin/describe.h"
 #include "plugin/discreet.h"
@@ -74,12 +75,20 @@ PGDLLEXPORT Datum hf_sql_is_enabled(PG_FUNCTION_ARGS)
 
 enum { ENABLED, REASON, STATE, AGE, NEXT_REFRESH, LAST_ERROR, EXPLAIN_COLUMNS };
 
-/* The error of the latest request, or why there is no reference; NULL: neither. */
+/* A host that has a reference may have been allowed before. */
+static bool is_allowed(const struct hf_view *view)
+{
+    return hf_allowed_fits(hf_pg_settings()->allowed_hosts, &view->key);
+}
+
+/* Why there is no reference, or no request, or the error of the latest one; NULL: none of it. */
 static const char *last_error_of(
     const struct hf_pg_reference *reference, const struct hf_view *view, bool there)
 {
     if (reference->handle == 0)
         return reference->detail;
+    if (there && !is_allowed(view))
+        return hf_pg_not_allowed;
     if (!there || view->facts.outcome == HF_OUTCOME_OK)
         return NULL;
     return psprintf("%s: %s", hf_outcome_name(view->facts.outcome), hf_pg_message(view));
@@ -159,7 +168,6 @@ static hf_handle must_refer(const text *host)
 PGDLLEXPORT Datum hf_sql_acquire(PG_FUNCTION_ARGS)
 {
     hf_pg_require();
-    hf_pg_settings();
     must_refer(PG_GETARG_TEXT_PP(0));
     PG_RETURN_VOID();
 }
@@ -181,7 +189,7 @@ static int64_t ms_of(const Interval *interval)
     return ms <= 0 ? 0 : ms >= (double)INT_MAX ? INT_MAX : (int64_t)ms;
 }
 
-/* Whether no service has to be waited for: it was heard, or it is not asked at all. */
+/* Whether no service has to be waited for: it was heard, or none is asked at all. */
 static bool is_ready(const text *host)
 {
     hf_handle handle = must_refer(host);
@@ -190,7 +198,12 @@ static bool is_ready(const text *host)
     hf_pg_session_read(host, 0); /* asks, where a read does */
     if (!hf_registry_view_connection(hf_pg_registry(), handle, &view))
         return false;
-    return view.facts.fetched_ms != HF_NEVER || !hf_rules_ask(&view.rules);
+    if (view.facts.fetched_ms != HF_NEVER || !hf_rules_ask(&view.rules))
+        return true;
+    if (!is_allowed(&view))
+        ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+            errmsg("host %s is not waited for: %s", shown(host), hf_pg_not_allowed));
+    return false;
 }
 
 PGDLLEXPORT Datum hf_sql_wait_ready(PG_FUNCTION_ARGS)
@@ -201,7 +214,6 @@ PGDLLEXPORT Datum hf_sql_wait_ready(PG_FUNCTION_ARGS)
     bool ready;
 
     hf_pg_require();
-    hf_pg_settings();
     until = hf_clock_ms() + ms_of(PG_GETARG_INTERVAL_P(1));
     heard = &hf_pg_shared()->heard;
     ConditionVariablePrepareToSleep(heard);
@@ -219,7 +231,6 @@ PGDLLEXPORT Datum hf_sql_refresh(PG_FUNCTION_ARGS)
     const char *detail;
 
     hf_pg_require();
-    hf_pg_settings();
     if (!hf_pg_session_key(host, &key, &detail))
         ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
             errmsg("host %s is refused: %s", shown(host), detail));

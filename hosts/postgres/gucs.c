@@ -10,6 +10,7 @@
 
 #define PREFIX "hostflags."
 #define ERROR_MAX 1024
+#define VALID_MAX 512
 
 /* The parameters that are text. `flags` is first: defaults and overrides are checked against it. */
 #define FOR_EACH_TEXT(DO) \
@@ -39,15 +40,25 @@ static union {
 static bool assigned; /* since the last look */
 static uint64_t seen; /* a mark of what counted then; 0: nothing was looked at yet */
 
-/* Parameters that may be good each and still not fit together, and how they were at the start of
- * the server, where they did: written as values are. NULL: it has not started. */
+/* Parameters that may be good each and still not fit together. */
 enum { PAIRS = 2 };
 static const char *const pairs[PAIRS][2] = {
     {"ttl_min", "ttl_max"}, {"client_cert_file", "client_key_file"}};
-static char *at_start[PAIRS][2];
+
+/* Those of the pairs as at the start of the server, where they did fit; written as values are. */
+static char *at_start[HF_SETTINGS_COUNT];
 
 static const struct config_enum_entry allow_http_words[] = {{"off", HF_HTTP_OFF, false},
     {"loopback", HF_HTTP_LOOPBACK, false}, {"any", HF_HTTP_ANY, false}, {NULL, 0, false}};
+
+static size_t number_of(const char *key)
+{
+    size_t i = 0;
+
+    while (i < HF_SETTINGS_COUNT - 1 && strcmp(hf_settings_table[i].key, key) != 0)
+        i++;
+    return i;
+}
 
 /* ---- units ---- */
 
@@ -109,27 +120,31 @@ static const char *write_value(size_t number, char *buf, size_t size)
     return buf;
 }
 
-/* What counts: the parameter's value, but of the pairs in the set `replaced` (of bits) that at the
- * start. */
-static const char *value_of(size_t number, unsigned replaced, char *buf, size_t size)
+static int pair_of(size_t number)
 {
-    for (int i = 0; i < PAIRS; i++) {
-        for (int k = 0; k < 2 && (replaced >> i & 1) != 0; k++) {
-            if (strcmp(hf_settings_table[number].key, pairs[i][k]) == 0)
-                return at_start[i][k];
-        }
-    }
-    return write_value(number, buf, size);
+    int pair = 0;
+
+    while (
+        pair < PAIRS && number != number_of(pairs[pair][0]) && number != number_of(pairs[pair][1]))
+        pair++;
+    return pair; /* PAIRS: none */
 }
 
-static uint64_t mark_of_values(unsigned replaced)
+/* What counts: the parameter's value, but of the pairs in the set `unfit` (of bits) that at the
+ * start. */
+static const char *value_of(size_t number, unsigned unfit, char *buf, size_t size)
+{
+    return (unfit >> pair_of(number) & 1) != 0 ? at_start[number] : write_value(number, buf, size);
+}
+
+static uint64_t mark_of_values(unsigned unfit)
 {
     uint64_t mark = 1;
     char buf[64];
 
     for (size_t i = 0; i < HF_SETTINGS_COUNT; i++) {
         const char *value =
-            is_left_out(&hf_settings_table[i]) ? "" : value_of(i, replaced, buf, sizeof(buf));
+            is_left_out(&hf_settings_table[i]) ? "" : value_of(i, unfit, buf, sizeof(buf));
         mark = hash_bytes_extended(
             (const unsigned char *)value, (int)strlen(value) + 1, mark); /* with the NUL */
     }
@@ -144,8 +159,8 @@ static bool allow_nobody_unless_named(struct hf_settings *settings)
     return settings->allowed_hosts != NULL;
 }
 
-/* NULL: they do not fit together, or there is no memory. */
-static struct hf_settings *make(unsigned replaced, char *error, size_t error_size)
+/* NULL: error says why. Each was checked as it was set, so that is for want of memory. */
+static struct hf_settings *make(unsigned unfit, char *error, size_t error_size)
 {
     struct hf_settings *settings = hf_settings_create();
     char buf[64];
@@ -157,7 +172,7 @@ static struct hf_settings *make(unsigned replaced, char *error, size_t error_siz
     for (size_t i = 0; i < HF_SETTINGS_COUNT && bad == 0; i++) {
         if (!is_left_out(&hf_settings_table[i]))
             bad = hf_settings_set(settings, hf_settings_table[i].key,
-                value_of(i, replaced, buf, sizeof(buf)), error, error_size);
+                value_of(i, unfit, buf, sizeof(buf)), error, error_size);
     }
     if (bad == 0 && allow_nobody_unless_named(settings) &&
         hf_settings_join(settings, error, error_size) == 0)
@@ -166,38 +181,89 @@ static struct hf_settings *make(unsigned replaced, char *error, size_t error_siz
     return NULL;
 }
 
-static void tell_replaced(unsigned replaced, char *told, size_t size)
+/* 0: the two fit, as far as that depends on them. Else as hf_settings_set. */
+static int check_pair(int pair, char *error, size_t error_size)
 {
-    for (int i = 0; i < PAIRS; i++) {
-        size_t length = strlen(told);
-        if ((replaced >> i & 1) != 0)
-            snprintf(told + length, size - length,
-                "; " PREFIX "%s and %s count as at the start of the server", pairs[i][0],
-                pairs[i][1]);
+    struct hf_settings *settings = hf_settings_create();
+    int bad = settings == NULL ? HF_SETTINGS_NO_MEMORY : 0;
+    char buf[64];
+
+    for (int i = 0; i < 2 && bad == 0; i++)
+        bad = hf_settings_set(settings, pairs[pair][i],
+            write_value(number_of(pairs[pair][i]), buf, sizeof(buf)), error, error_size);
+    if (bad == 0)
+        bad = hf_settings_join(settings, error, error_size);
+    hf_settings_destroy(settings);
+    return bad;
+}
+
+static void tell_unfit(int pair, const char *error, char *told, size_t size)
+{
+    size_t length = strlen(told);
+
+    snprintf(told + length, size - length, "%s%s", length == 0 ? "" : "; ", error);
+    length = strlen(told);
+    if (seen != 0)
+        snprintf(told + length, size - length,
+            "; " PREFIX "%s and %s count as at the start of the server", pairs[pair][0],
+            pairs[pair][1]);
+}
+
+/* The set of pairs that do not fit. False: there is no memory to tell. */
+static bool find_unfit(unsigned *unfit, char *told, size_t size)
+{
+    char error[ERROR_MAX];
+    int bad;
+
+    *unfit = 0;
+    for (int pair = 0; pair < PAIRS; pair++) {
+        bad = check_pair(pair, error, sizeof(error));
+        if (bad == HF_SETTINGS_NO_MEMORY)
+            return false;
+        if (bad != 0) {
+            *unfit |= 1u << pair;
+            tell_unfit(pair, error, told, size);
+        }
+    }
+    return true;
+}
+
+static void keep_start(void)
+{
+    char buf[64];
+
+    for (size_t number = 0; number < HF_SETTINGS_COUNT; number++) {
+        if (pair_of(number) < PAIRS)
+            at_start[number] =
+                MemoryContextStrdup(TopMemoryContext, write_value(number, buf, sizeof(buf)));
     }
 }
 
-/* The first good ones with the fewest pairs replaced: none, the first, the second, both. */
 struct hf_settings *hf_pg_gucs_take(char *told, size_t size)
 {
     struct hf_settings *made;
-    char ignored[ERROR_MAX];
-    unsigned replaced = 0;
+    char error[ERROR_MAX];
     uint64_t mark;
+    unsigned unfit;
 
     told[0] = '\0';
     if (likely(!assigned))
         return NULL;
-    made = make(0, told, size);
-    if (made != NULL)
-        told[0] = '\0';
-    while (made == NULL && at_start[0][0] != NULL && ++replaced < 1 << PAIRS)
-        made = make(replaced, ignored, sizeof(ignored));
-    if (made == NULL) /* without memory it is tried again at the next call */
+    if (!find_unfit(&unfit, told, size)) {
+        snprintf(told, size, "out of memory"); /* it is tried again at the next call */
         return NULL;
-    tell_replaced(replaced, told, size);
+    }
+    if (seen == 0 && unfit != 0)
+        return NULL;
+    if (seen == 0)
+        keep_start();
+    made = make(unfit, error, sizeof(error));
+    if (made == NULL) {
+        snprintf(told, size, "%s", error);
+        return NULL;
+    }
     assigned = false;
-    mark = mark_of_values(replaced);
+    mark = mark_of_values(unfit);
     if (mark == seen) {
         hf_settings_destroy(made);
         return NULL;
@@ -206,31 +272,13 @@ struct hf_settings *hf_pg_gucs_take(char *told, size_t size)
     return made;
 }
 
-void hf_pg_gucs_keep_start(void)
+void hf_pg_gucs_log(const char *told)
 {
-    char buf[64];
-
-    for (size_t number = 0; number < HF_SETTINGS_COUNT; number++) {
-        for (int i = 0; i < PAIRS; i++) {
-            for (int k = 0; k < 2; k++) {
-                if (strcmp(hf_settings_table[number].key, pairs[i][k]) == 0)
-                    at_start[i][k] = MemoryContextStrdup(
-                        TopMemoryContext, write_value(number, buf, sizeof(buf)));
-            }
-        }
-    }
+    if (told[0] != '\0')
+        ereport(WARNING, errcode(ERRCODE_CONFIG_FILE_ERROR), errmsg("hostflags: %s", told));
 }
 
 /* ---- checking one value ---- */
-
-static size_t number_of(const char *key)
-{
-    size_t i = 0;
-
-    while (i < HF_SETTINGS_COUNT - 1 && strcmp(hf_settings_table[i].key, key) != 0)
-        i++;
-    return i;
-}
 
 /* Of a value more can be said than of its form: flags must be known, a file be there. */
 static bool refuses(const struct hf_setting_row *row, const char *value, char *error)
@@ -252,30 +300,41 @@ static bool refuses(const struct hf_setting_row *row, const char *value, char *e
     return bad != 0;
 }
 
-/* SHOW tells a parameter's value, so a password has no place in it. */
-static bool has_password(const struct hf_setting_row *row, const char *value)
+/* What completes "expected ...". SHOW tells a parameter's value, so a password has no place in it.
+ */
+static void describe_valid(const struct hf_setting_row *row, char *out, size_t size)
 {
-    return row->kind == HF_KIND_PROXY && strchr(value, '@') != NULL;
+    if (row->kind == HF_KIND_PROXY)
+        snprintf(out, size, "[scheme://]host:port");
+    else
+        hf_settings_describe_valid(row, out, size);
+}
+
+static void tell_password(void)
+{
+    GUC_check_errdetail("It names a user or a password, which this parameter must not hold.");
+    GUC_check_errhint("Set https_proxy in the environment of the server instead.");
 }
 
 static bool check_text(const char *key, const char *value)
 {
     const struct hf_setting_row *row = &hf_settings_table[number_of(key)];
-    char error[ERROR_MAX];
+    bool password = row->kind == HF_KIND_PROXY && strchr(value, '@') != NULL;
+    char error[ERROR_MAX], valid[VALID_MAX];
 
     if (InitializingParallelWorker) /* its leader has it: a file that is gone by now is no error */
         return true;
-    if (has_password(row, value)) {
-        GUC_check_errmsg("invalid value for parameter \"%s%s\", which is not shown", PREFIX, key);
-        GUC_check_errdetail("It names a user or a password, which this parameter must not hold.");
-        GUC_check_errhint("Set https_proxy in the environment of the server instead.");
-        return false;
-    }
-    if (!refuses(row, value, error))
+    if (!password && !refuses(row, value, error))
         return true;
-    if (row->private)
+    if (row->private || strchr(value, '@') != NULL) /* else the server repeats the value */
         GUC_check_errmsg("invalid value for parameter \"%s%s\", which is not shown", PREFIX, key);
-    GUC_check_errdetail("%s.", error);
+    describe_valid(row, valid, sizeof(valid));
+    if (password)
+        tell_password();
+    else if (row->kind == HF_KIND_PROXY)
+        GUC_check_errdetail("Expected %s.", valid);
+    else
+        GUC_check_errdetail("%s.", error);
     return false;
 }
 
@@ -366,19 +425,18 @@ static void define_number(size_t i, const char *name, const struct hf_settings *
 static void define_text(size_t i, const char *name)
 {
     const struct hf_setting_row *row = &hf_settings_table[i];
-    char valid[512], about[sizeof(valid) + 8];
+    char valid[VALID_MAX], about[sizeof(valid) + 8];
+    size_t hook = 0;
 
-    hf_settings_describe_valid(row, valid, sizeof(valid));
-    if (row->kind == HF_KIND_PROXY)
-        snprintf(about, sizeof(about), "Valid: [scheme://]host:port");
-    else
-        snprintf(about, sizeof(about), "Valid: %s", valid);
-    for (size_t hook = 0; hook < lengthof(check_hooks); hook++) {
-        if (strcmp(check_hooks[hook].key, row->key) == 0)
-            DefineCustomStringVariable(name, plain(help_of(row)), plain(about), &values[i].text,
-                row->initial, row->restart ? PGC_POSTMASTER : PGC_SIGHUP, flags_of(row),
-                check_hooks[hook].check, assign_text, NULL);
-    }
+    while (hook < lengthof(check_hooks) && strcmp(check_hooks[hook].key, row->key) != 0)
+        hook++;
+    if (hook == lengthof(check_hooks))
+        elog(ERROR, "hostflags: nothing checks the parameter %s", name);
+    describe_valid(row, valid, sizeof(valid));
+    snprintf(about, sizeof(about), "Valid: %s", valid);
+    DefineCustomStringVariable(name, plain(help_of(row)), plain(about), &values[i].text,
+        row->initial, row->restart ? PGC_POSTMASTER : PGC_SIGHUP, flags_of(row),
+        check_hooks[hook].check, assign_text, NULL);
 }
 
 static void define(size_t i, const struct hf_settings *initial)

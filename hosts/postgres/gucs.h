@@ -18,17 +18,19 @@
 
 #include "plugin/settings.h"
 
-/* In the postmaster, while it preloads us: define them, and once they are known to fit together,
- * keep how they are. */
+/* In the postmaster, while it preloads us. */
 void hf_pg_gucs_define(void);
-void hf_pg_gucs_keep_start(void);
 
 /* Settings as the parameters are at present, for hf_settings_destroy, if that is not as at the last
- * call; else NULL. told: "", or what does not fit together: before keep_start there are no settings
- * then, and afterwards these two parameters count as at the start of the server, all others as they
- * are. So what counts depends on the parameters alone, in every process, whatever it has seen
- * before. (told without settings may also mean that there is no memory, or that nothing else has
- * changed.) No file is looked at here, only when a parameter is set. */
+ * call; else NULL. No file is looked at here, only when a parameter is set.
+ *
+ * told: "", or what does not fit together. At the first call, in the postmaster, there are no
+ * settings then; afterwards the two parameters count as they were at that call, and all others as
+ * they are. So what counts depends on the parameters alone, in every process, whatever it has seen
+ * before. (Or there is no memory: then there are no settings, and the next call tries again.) */
 struct hf_settings *hf_pg_gucs_take(char *told, size_t size);
+
+/* Writes that to the server's log, if it says anything. */
+void hf_pg_gucs_log(const char *told);
 
 #endif

@@ -23,7 +23,6 @@ void _PG_init(void)
     if (settings == NULL)
         ereport(ERROR, errcode(ERRCODE_CONFIG_FILE_ERROR),
             errmsg("hostflags cannot start with its settings: %s", error));
-    hf_pg_gucs_keep_start();
     hf_pg_shared_request(settings);
     hf_pg_worker_register();
 }

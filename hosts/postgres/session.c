@@ -4,7 +4,7 @@
  *
  *   held    what there are references to, by the host's normal form. Bounded by max_connections.
  *   names   the same and what was refused, as callers spell it: a shortcut, forgotten as a whole
- *           when it has NAMES_MOST entries or when it would be wrong.
+ *           when it has NAMES_MOST entries, when it would be wrong, and when settings are others.
  */
 #include "hosts/postgres/session.h"
 
@@ -61,6 +61,7 @@ static inline bool same_name(struct name one, struct name other)
 
 static MemoryContext names_context;
 static table_hash *held, *names;
+static uint32_t names_number; /* of the settings that they were refused by */
 
 /* ---- begin and end ---- */
 
@@ -95,6 +96,7 @@ static void forget_names(void)
 {
     names = NULL;
     MemoryContextReset(names_context);
+    names_number = hf_pg_settings_number();
     names = table_create(names_context, 16, NULL);
 }
 
@@ -249,7 +251,7 @@ const struct hf_pg_reference *hf_pg_session_refer(const text *host)
 
     if (unlikely(held == NULL))
         begin();
-    if (unlikely(names == NULL))
+    if (unlikely(names == NULL || names_number != hf_pg_settings_number()))
         forget_names();
     entry = table_lookup(names, name);
     if (unlikely(entry == NULL || entry->reference.handle == 0) &&

@@ -14,6 +14,7 @@
 
 static struct hf_pg_shared *shared; /* NULL: not preloaded */
 static struct hf_registry registry;
+static uint32_t settings_number;
 static shmem_request_hook_type next_request_hook;
 static shmem_startup_hook_type next_startup_hook;
 
@@ -69,10 +70,10 @@ static void request(void)
     RequestNamedLWLockTranche(TRANCHE, 1);
 }
 
-static void follow_gucs(void)
+/* told: as hf_pg_gucs_take. */
+static void follow_gucs(char told[HF_LOG_LINE_MAX])
 {
-    char told[HF_LOG_LINE_MAX]; /* the worker logs it */
-    struct hf_settings *made = hf_pg_gucs_take(told, sizeof(told));
+    struct hf_settings *made = hf_pg_gucs_take(told, HF_LOG_LINE_MAX);
 
     if (unlikely(made != NULL))
         hf_pg_use_settings(made, false);
@@ -80,15 +81,18 @@ static void follow_gucs(void)
 
 /* At the start, and once more after a crash: then the memory is new, and all begins empty. It
  * comes from the system as zero pages; those of the registry are not touched before they are
- * needed. The sizes are those of before, since they need a restart. */
+ * needed. The sizes are those of before, since they need a restart. What the postmaster finds out
+ * about the parameters is nothing new to the worker, so it is logged here. */
 static void startup(void)
 {
+    char told[HF_LOG_LINE_MAX];
     uint32_t salt;
     bool found;
 
     if (next_startup_hook)
         next_startup_hook();
-    follow_gucs();
+    follow_gucs(told);
+    hf_pg_gucs_log(told);
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     shared = ShmemInitStruct("hostflags", shared_bytes(), &found);
     lock.arg = &GetNamedLWLockTranche(TRANCHE)->lock;
@@ -115,13 +119,21 @@ void hf_pg_shared_request(struct hf_settings *settings)
 
 /* ---- in all others ---- */
 
+bool hf_pg_is_preloaded(void)
+{
+    return shared != NULL;
+}
+
 void hf_pg_require(void)
 {
+    char told[HF_LOG_LINE_MAX]; /* the worker logs it */
+
     if (shared == NULL)
         ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
             errmsg("hostflags must be loaded via shared_preload_libraries"),
             errhint("Add hostflags to shared_preload_libraries in postgresql.conf, and restart the "
                     "server."));
+    follow_gucs(told);
 }
 
 struct hf_pg_shared *hf_pg_shared(void)
@@ -142,13 +154,17 @@ void hf_pg_use_settings(struct hf_settings *settings, bool publish)
         hf_registry_apply(&registry, settings, hf_clock_ms());
     else
         registry.settings = settings;
-    if (before != settings)
-        hf_settings_destroy((struct hf_settings *)before);
+    settings_number++;
+    hf_settings_destroy((struct hf_settings *)before);
+}
+
+uint32_t hf_pg_settings_number(void)
+{
+    return settings_number;
 }
 
 const struct hf_settings *hf_pg_settings(void)
 {
-    follow_gucs();
     return registry.settings;
 }
 

@@ -32,14 +32,21 @@ struct hf_pg_shared {
 /* In the postmaster, while it preloads us. settings: those of the start, owned from now on. */
 void hf_pg_shared_request(struct hf_settings *settings);
 
-/* Whether this server has the cache; if not, ereport(ERROR) says what to do. */
+/* Whether this object is the one that the server has preloaded. */
+bool hf_pg_is_preloaded(void);
+
+/* For functions, before all else: where it is not, ereport(ERROR) says what to do. Then this
+ * process's settings follow the parameters. */
 void hf_pg_require(void);
 
-/* After hf_pg_require. The registry is this process's own, and so are its settings. hf_pg_settings
- * follows the parameters first; not for the worker, which publishes what they change. */
+/* After hf_pg_require, or in the worker. The registry is this process's own, and so are its
+ * settings. */
 struct hf_pg_shared *hf_pg_shared(void);
 struct hf_registry *hf_pg_registry(void);
 const struct hf_settings *hf_pg_settings(void);
+
+/* Another number whenever this process has other settings. */
+uint32_t hf_pg_settings_number(void);
 
 /* Makes other settings those of this process. Takes them over. The worker calls it with publish:
  * then they decide about all answers from now on. */

@@ -82,6 +82,18 @@ static void close_refresher(void)
     end_quiet();
 }
 
+/* The worker's object is looked for by its name alone. */
+static void check_object(void)
+{
+    if (!hf_pg_is_preloaded()) { /* 0 is the end of it */
+        ereport(LOG,
+            errmsg("hostflags asks nobody: shared_preload_libraries names another file than "
+                   "$libdir/" HF_NAME),
+            errhint("Set shared_preload_libraries = '" HF_NAME "', and restart the server."));
+        proc_exit(0);
+    }
+}
+
 static void open_library(void)
 {
     const char *unfit = hf_fetch_check_library();
@@ -104,8 +116,7 @@ static struct hf_settings *take_settings(void)
     char told[HF_LOG_LINE_MAX];
     struct hf_settings *made = hf_pg_gucs_take(told, sizeof(told));
 
-    if (told[0] != '\0')
-        ereport(WARNING, errcode(ERRCODE_CONFIG_FILE_ERROR), errmsg("hostflags: %s", told));
+    hf_pg_gucs_log(told);
     return made;
 }
 
@@ -138,6 +149,7 @@ static void begin(void)
 {
     struct hf_settings *made;
 
+    check_object();
     hf_user_agent(user_agent, "postgresql", PG_VERSION);
     open_library();
     before_shmem_exit(forget_worker, 0);

@@ -49,7 +49,8 @@ struct pg_server *pg_server_start(const char *name, const char *conf);
 /* The same for data that are there already: a copy made by pg_basebackup. */
 struct pg_server *pg_server_start_copy(const char *name, const char *conf);
 
-/* Appends lines to postgresql.conf and has the server read them; true once it has. */
+/* Appends lines to postgresql.conf and has the server read them. True: the postmaster has begun to;
+ * each other process follows in its own time, the newest first. */
 bool pg_server_configure(struct pg_server *server, const char *conf);
 
 /* Stops it (fast) and starts it again. */

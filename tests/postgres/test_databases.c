@@ -37,17 +37,19 @@ static void test_drop_extension(void)
     if (!scene_ready())
         return;
     session = pg_connect(server, "postgres");
-    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('%s', '20s')", host), "t");
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('drop.example.com', '20s')"), "t");
     CHECK_STR_EQ(pg_ask(session, "drop extension hostflags"), "DROP EXTENSION");
     CHECK_STR_CONTAINS(
-        pg_ask(session, "select hostflags.is_enabled('%s', 'telemetry')", host), "ERROR 42883");
+        pg_ask(session, "select hostflags.is_enabled('drop.example.com', 'telemetry')"),
+        "ERROR 42883");
     CHECK_STR_EQ(pg_ask(session, "create extension hostflags"), "CREATE EXTENSION");
-    CHECK_STR_EQ(pg_ask(session, "select hostflags.is_enabled('%s', 'telemetry')", host), "t");
-    CHECK_INT_EQ(scene_sessions(session, host), 1);
-    CHECK_INT_EQ(hf_flag_service_count(service), 0); /* it was fresh from the test before */
+    CHECK_STR_EQ(
+        pg_ask(session, "select hostflags.is_enabled('drop.example.com', 'telemetry')"), "t");
+    CHECK_INT_EQ(scene_sessions(session, "drop.example.com"), 1);
+    CHECK_INT_EQ(hf_flag_service_count(service), 1);
     other = pg_connect(server, "postgres");
     PQfinish(session);
-    CHECK(HF_WAIT_UNTIL(scene_sessions(other, host) == 0, PG_BOUND_MS));
+    CHECK(HF_WAIT_UNTIL(scene_sessions(other, "drop.example.com") == 0, PG_BOUND_MS));
     PQfinish(other);
 }
 
@@ -155,6 +157,35 @@ static void test_not_preloaded(void)
     pg_server_stop(plain);
 }
 
+/* Another file than the one that the worker and the functions are looked for in: a server that
+ * works, and says what is wrong. */
+static void test_preloaded_from_elsewhere(void)
+{
+    char from[700], conf[800];
+    struct pg_server *other;
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    snprintf(from, sizeof(from), "stage%s/hostflags.so", pg_config("pkglibdir"));
+    CHECK(pg_run((const char *const[]){"cp", pg_path(from), pg_path("elsewhere.so"), NULL}));
+    snprintf(conf, sizeof(conf), "shared_preload_libraries = '%s'", pg_path("elsewhere.so"));
+    other = pg_server_start("elsewhere", scene_conf(conf));
+    if (!CHECK(other != NULL))
+        return;
+    CHECK(HF_WAIT_UNTIL(pg_server_count(other,
+                            "hostflags asks nobody: shared_preload_libraries names another file "
+                            "than $libdir/hostflags") == 1,
+        PG_BOUND_MS));
+    session = pg_connect(other, "postgres");
+    CHECK_STR_EQ(pg_ask(session, "create extension hostflags"), "CREATE EXTENSION");
+    CHECK_STR_CONTAINS(pg_ask(session, "select hostflags.acquire('a.example.com')"),
+        "ERROR 55000 ERROR:  hostflags must be loaded via shared_preload_libraries");
+    CHECK_INT_EQ(pg_server_count(other, "terminated by signal"), 0);
+    PQfinish(session);
+    pg_server_stop(other);
+}
+
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
@@ -163,6 +194,7 @@ int main(int argc, char **argv)
         {"pg_dump and restore, with what was granted", test_dump},
         {"a hot standby has a cache of its own", test_standby},
         {"not preloaded: every function says so", test_not_preloaded},
+        {"preloaded from another file than $libdir/hostflags", test_preloaded_from_elsewhere},
     };
     int status;
 

@@ -43,6 +43,11 @@ static void reload_as_at_the_start(void)
     PQfinish(session);
 }
 
+static const char *ttl_of(PGconn *session, const char *host)
+{
+    return pg_ask(session, "select ttl from hostflags.hosts where host = '%s'", host);
+}
+
 /* Of a process: that of the session. */
 static void check_holds_in(PGconn *session)
 {
@@ -121,8 +126,10 @@ static void test_while_no_worker(void)
     CHECK(pg_server_configure(server, "hostflags.overrides = 'beta=on'"));
     CHECK(scene_says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "t"));
     worker = scene_worker(session);
+    CHECK_INT_EQ(kill(pg_server_pid(server), SIGSTOP), 0); /* it starts no other meanwhile */
     CHECK_STR_EQ(pg_ask(session, "select pg_terminate_backend(%d)", worker), "t");
     CHECK(scene_says(session, "select worker_pid from hostflags.stats", "null"));
+    CHECK_INT_EQ(kill(pg_server_pid(server), SIGCONT), 0);
     CHECK(pg_server_configure(server, "hostflags.overrides = ''"));
     CHECK(scene_another_worker(session, worker));
     CHECK(scene_says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "f"));
@@ -131,17 +138,19 @@ static void test_while_no_worker(void)
 
 static void test_crash(void)
 {
+    size_t crashes, refused;
     PGconn *session;
-    size_t crashes;
 
     if (!scene_ready())
         return;
     session = pg_connect(server, "postgres");
     crashes = scene_crashes();
     reload_well_then_badly(session);
+    refused = pg_server_count(server, refusal);
     CHECK_INT_EQ(kill(PQbackendPID(session), SIGKILL), 0);
     PQfinish(session);
     CHECK(scene_back_after_crash(crashes));
+    CHECK_INT_EQ(pg_server_count(server, refusal), refused + 1);
     check_holds();
     reload_as_at_the_start();
 }
@@ -165,6 +174,7 @@ static void test_vanished_file(void)
     session = pg_connect(server, "postgres");
     CHECK(pg_server_configure(server, conf));
     CHECK(scene_says(session, "select hostflags.is_enabled('re.example.com', 'telemetry')", "f"));
+    CHECK(scene_says(session, "show hostflags.ca_file", file));
     CHECK_INT_EQ(unlink(file), 0);
     check_holds();
     worker = scene_worker(session);
@@ -176,6 +186,35 @@ static void test_vanished_file(void)
     free(file);
     hf_tmpdir_remove(directory);
     CHECK(pg_server_configure(server, "hostflags.ca_file = ''"));
+    reload_as_at_the_start();
+}
+
+/* The two that count are those of the start, not those of the good reload before. Each pair is told
+ * of. */
+static void test_start_counts(void)
+{
+    static const char *const all =
+        "ttl_min = 2h and ttl_max = 1h: expected ttl_min to be at most ttl_max; hostflags.ttl_min "
+        "and ttl_max count as at the start of the server; client_key_file = \"/etc/passwd\": there "
+        "is no client_cert_file that it belongs to; expected a file that can be read; "
+        "hostflags.client_cert_file and client_key_file count as at the start of the server";
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = pg_connect(server, "postgres");
+    CHECK(pg_server_configure(
+        server, "hostflags.ttl_min = '20min'\nhostflags.overrides = 'beta=on'"));
+    CHECK(scene_says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "t"));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('before.example.com')"), "t");
+    CHECK_STR_EQ(ttl_of(session, "before.example.com"), "00:20:00");
+    CHECK(pg_server_configure(
+        server, "hostflags.ttl_min = '2h'\nhostflags.client_key_file = '/etc/passwd'"));
+    CHECK(HF_WAIT_UNTIL(pg_server_count(server, all) == 1, PG_BOUND_MS));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('after.example.com')"), "t");
+    CHECK_STR_EQ(ttl_of(session, "after.example.com"), "00:15:00");
+    PQfinish(session);
+    CHECK(pg_server_configure(server, "hostflags.client_key_file = ''"));
     reload_as_at_the_start();
 }
 
@@ -288,7 +327,8 @@ int main(int argc, char **argv)
         {"two parameters that do not fit keep nothing else back, in old and new sessions",
             test_sessions},
         {"nor in a new worker, and each reload says what is wrong", test_new_worker},
-        {"nor after a crash", test_crash},
+        {"nor after a crash, and the log says what is wrong", test_crash},
+        {"they count as at the start, whatever was good in between", test_start_counts},
         {"a key without its certificate keeps nothing back", test_key_alone},
         {"a file that vanishes changes no settings", test_vanished_file},
         {"a reload that changes nothing in the end gives up no request", test_in_flight},

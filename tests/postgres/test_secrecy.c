@@ -4,6 +4,7 @@
  * members of pg_read_all_settings, wherever a failure would tell them.
  */
 #include "tests/postgres/scene.h"
+#include "tests/support/name_server.h"
 #include "tests/support/tmpdir.h"
 
 #include <stdlib.h>
@@ -110,6 +111,24 @@ static void test_proxy(void)
     CHECK(pg_server_configure(server, scene_conf("hostflags.proxy = ''")));
 }
 
+/* Its name may be that of a proxy in the environment. */
+static void test_name(void)
+{
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    if (!hf_name_server_is_covered()) {
+        hf_test_skip("look-ups of names cannot be kept on this machine");
+        return;
+    }
+    session = restart_with("hostflags.service = ''");
+    pg_ask(session, "select hostflags.acquire('untold.example.com')");
+    check_hidden(session, "untold.example.com", "dns", "untold.example.com");
+    PQfinish(session);
+    CHECK(pg_server_configure(server, scene_conf("")));
+}
+
 /* One that vanishes: it was there when the parameter was set. */
 static void test_ca_file(void)
 {
@@ -154,6 +173,7 @@ int main(int argc, char **argv)
     static const struct hf_test tests[] = {
         {"a token comes from a file, and not everybody sees which", test_token},
         {"nor through which proxy", test_proxy},
+        {"nor which name was not found", test_name},
         {"nor which authority is trusted", test_ca_file},
         {"a status is told to all who may ask", test_told},
     };

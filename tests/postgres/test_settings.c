@@ -61,6 +61,9 @@ static void test_refused(void)
         {"client_cert_file", "/nowhere/cert.pem", "No such file or directory"},
         {"token_file", "dapi0123456789abcdef", "the absolute path of a file"},
         {"proxy", "http://user:pass-word@proxy:1", "a user or a password"},
+        {"proxy", "no proxy", "Expected [scheme://]host:port."},
+        {"service", "http://user:pass-word@x", "which is not shown"},
+        {"allowed_hosts", "user:pass-word@x", "which is not shown"},
         {"token_env", "TOKEN", "unrecognized configuration parameter"},
         {"share", "on", "unrecognized configuration parameter"},
         {"tll", "1h", "unrecognized configuration parameter"},
@@ -162,6 +165,8 @@ static void test_restart_parameter(void)
     PQfinish(session);
 }
 
+/* Who has a reference keeps it and its values, and its host is not asked. A refusal is over with
+ * the list that it was for. */
 static void test_allowed_hosts(void)
 {
     PGconn *session;
@@ -169,18 +174,31 @@ static void test_allowed_hosts(void)
     if (!scene_ready())
         return;
     session = scene_session_with(host);
-    CHECK(pg_server_configure(server, "hostflags.allowed_hosts = ''"));
-    CHECK(scene_says(session, "show hostflags.allowed_hosts", ""));
+    hf_flag_service_set_fault(service, HF_FAULT_SILENCE);
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.acquire('held.example.com')"), "");
+    CHECK(configure_worker(session, "hostflags.allowed_hosts = ''"));
+    hf_flag_service_set_reply(service, NULL);
+    hf_flag_service_clear_log(service);
     CHECK_STR_CONTAINS(
         pg_ask(session, "select hostflags.acquire('new.example.com')"), "ERROR 42501");
-    /* Who has a reference keeps it and its values, and its host is not asked. */
-    CHECK_STR_EQ(pg_ask(session, "select hostflags.is_enabled('%s', 'telemetry')", host), "t");
     CHECK_STR_EQ(
         pg_ask(session, "select hostflags.is_enabled('new.example.com', 'telemetry')"), "f");
-    CHECK_INT_EQ(hf_flag_service_count(service), 0);
-    CHECK(pg_server_configure(server, "hostflags.allowed_hosts = '*.example.com'"));
-    CHECK(scene_says(session, "select hostflags.is_enabled('new.example.com', 'telemetry')", "t"));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.is_enabled('%s', 'telemetry')", host), "t");
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('%s', '1h')", host), "t");
+    CHECK_STR_CONTAINS(
+        pg_ask(session, "select hostflags.wait_ready('held.example.com', '1h')"), "ERROR 42501");
+    CHECK_STR_EQ(pg_ask(session,
+                     "select concat_ws(' ', state, next_refresh, last_error) from "
+                     "hostflags.explain('held.example.com', 'telemetry')"),
+        "unknown it is not among the hosts of hostflags.allowed_hosts, and is not asked");
+    CHECK(pg_server_configure(server, "hostflags.allowed_hosts = 'new.example.com'"));
+    CHECK(scene_says(session, "show hostflags.allowed_hosts", "new.example.com"));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.acquire('new.example.com')"), "");
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('new.example.com', '20s')"), "t");
+    CHECK_INT_EQ(hf_flag_service_count(service), 1); /* nobody was asked before that */
     PQfinish(session);
+    CHECK(pg_server_configure(
+        server, "hostflags.allowed_hosts = '*.example.com'\nhostflags.overrides = ''"));
 }
 
 static void test_user_agent(void)
@@ -253,22 +271,28 @@ static void test_full(void)
     pg_server_stop(small);
 }
 
-/* Nothing of ours has changed: what is in flight stays so. */
+/* That the worker has reloaded shows in the log: two parameters do not fit, which it repeats. */
 static void test_other_reload(void)
 {
+    static const char *const refusal = "expected ttl_min to be at most ttl_max";
     PGconn *session;
+    size_t refused;
 
     if (!scene_ready())
         return;
     session = pg_connect(server, "postgres");
-    hf_flag_service_set_delay(service, 1500);
+    CHECK(configure_worker(session, "hostflags.ttl_min = '2h'"));
+    refused = pg_server_count(server, refusal);
+    hf_flag_service_set_delay(service, 3000);
     pg_ask(session, "select hostflags.acquire('calm.example.com')");
     CHECK(hf_flag_service_wait_requests(service, 1, PG_BOUND_MS));
     CHECK(pg_server_configure(server, "work_mem = '5MB'"));
-    CHECK(scene_says(session, "show work_mem", "5MB"));
+    CHECK(HF_WAIT_UNTIL(pg_server_count(server, refusal) == refused + 1, PG_BOUND_MS));
+    CHECK_INT_EQ(pg_number(session, "select in_flight from hostflags.stats"), 1);
     CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('calm.example.com', '20s')"), "t");
     CHECK_INT_EQ(hf_flag_service_count(service), 1);
     PQfinish(session);
+    CHECK(pg_server_configure(server, "hostflags.ttl_min = 1min\nhostflags.overrides = ''"));
 }
 
 /* Parallel workers are given all parameters, and must not fail for a file that is gone by then. */

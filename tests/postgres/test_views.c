@@ -132,12 +132,42 @@ static void test_stats(void)
     pg_server_stop(small);
 }
 
+/* Whether an idle host is still known depends on a parameter: what a session shows first, it shows
+ * by those of now. */
+static void test_first_look(void)
+{
+    static const char *const counts[] = {"select count(*) from hostflags.hosts",
+        "select count(distinct host) from hostflags.flags", "select hosts from hostflags.stats"};
+    struct pg_server *brief;
+
+    if (!scene_ready())
+        return;
+    brief = pg_server_start("brief", scene_conf("hostflags.linger = 100ms"));
+    if (!CHECK(brief != NULL))
+        return;
+    session = pg_connect(brief, "postgres");
+    CHECK_STR_EQ(pg_ask(session, "create extension hostflags"), "CREATE EXTENSION");
+    CHECK(pg_server_configure(brief, "hostflags.linger = 15min\nhostflags.defaults = 'beta=on'"));
+    CHECK(scene_says(session, "select hostflags.is_enabled('x.invalid', 'beta')", "t"));
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.wait_ready('a.example.com')"), "t");
+    CHECK_STR_EQ(pg_ask(session, "select hostflags.release('a.example.com')"), "t");
+    CHECK(HF_STAYS(pg_number(session, "select hosts from hostflags.stats") == 1, 300));
+    PQfinish(session);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        session = pg_connect(brief, "postgres");
+        CHECK_STR_EQ(pg_ask(session, "%s", counts[i]), "1");
+        PQfinish(session);
+    }
+    pg_server_stop(brief);
+}
+
 int main(int argc, char **argv)
 {
     static const struct hf_test tests[] = {
         {"hosts: an answer, a 304, and a 503 that says when to come again", test_host},
         {"hosts and flags: fresh, stale and expired, and the reason of each answer", test_states},
         {"stats counts what was refused and evicted, and what is in flight", test_stats},
+        {"a session's first look is by the parameters of now", test_first_look},
     };
     int status;
 

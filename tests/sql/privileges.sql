@@ -1,4 +1,11 @@
 -- Who may do what: nobody anything that can cause a request, pg_monitor the views.
+-- and before: a schema that is somebody else's gets nothing of the extension's
+CREATE ROLE regress_hf_other;
+CREATE SCHEMA hostflags AUTHORIZATION regress_hf_other;
+CREATE EXTENSION hostflags;
+DROP SCHEMA hostflags;
+DROP ROLE regress_hf_other;
+
 CREATE EXTENSION hostflags;
 CREATE ROLE regress_hf_app;
 CREATE ROLE regress_hf_monitor;
@@ -32,11 +39,21 @@ SET ROLE regress_hf_app;
 SELECT hostflags.is_enabled('elsewhere.invalid', 'telemetry');
 SELECT hostflags.is_enabled('a.example.com', 'beta'), hostflags.release('a.example.com'), hostflags.release('a.example.com');
 SELECT hostflags.acquire('a.example.com');
+RESET ROLE;
+GRANT SELECT ON hostflags.hosts TO regress_hf_app;
+SET ROLE regress_hf_app;
+SELECT count(*) FROM hostflags.hosts;
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION hostflags.show_hosts() TO regress_hf_app;
+SET ROLE regress_hf_app;
+SELECT count(*) FROM hostflags.hosts;
 SET hostflags.ttl = '1h';
 SHOW hostflags.token_file;
 RESET ROLE;
 
 REVOKE ALL ON FUNCTION hostflags.is_enabled(text, text) FROM regress_hf_app;
+REVOKE ALL ON FUNCTION hostflags.show_hosts() FROM regress_hf_app;
+REVOKE ALL ON hostflags.hosts FROM regress_hf_app;
 REVOKE ALL ON SCHEMA hostflags FROM regress_hf_app;
 DROP ROLE regress_hf_app;
 DROP ROLE regress_hf_monitor;

@@ -12,7 +12,16 @@ WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
   AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'hostflags')
   AND obj_description(objid, classid::regclass::name) IS NULL
   AND classid NOT IN ('pg_type'::regclass);
+SELECT attrelid::regclass, attname FROM pg_attribute
+WHERE attrelid IN ('hostflags.hosts'::regclass, 'hostflags.flags'::regclass, 'hostflags.stats'::regclass)
+  AND attnum > 0 AND col_description(attrelid, attnum) IS NULL;
 SELECT obj_description('hostflags'::regnamespace, 'pg_namespace');
+
+-- the parameters: what SHOW, ALTER SYSTEM and a reload know of them
+\pset format unaligned
+SELECT substr(name, 11) AS parameter, context, vartype, unit, min_val, max_val, boot_val, enumvals
+FROM pg_settings WHERE name LIKE 'hostflags.%' ORDER BY name COLLATE "C";
+\pset format aligned
 
 -- nothing is known yet, and nobody waits
 SELECT state, reason, enabled, age, last_error FROM hostflags.explain('nobody.invalid', 'beta');
