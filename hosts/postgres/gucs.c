@@ -10,7 +10,7 @@
 
 #define PREFIX "hostflags."
 #define ERROR_MAX 1024
-#define VALID_MAX 512
+#define PROXY_VALID "[scheme://]host:port" /* without the password that the plugin takes */
 
 /* The parameters that are text. `flags` is first: defaults and overrides are checked against it. */
 #define FOR_EACH_TEXT(DO) \
@@ -300,18 +300,13 @@ static bool refuses(const struct hf_setting_row *row, const char *value, char *e
     return bad != 0;
 }
 
-/* What completes "expected ...". SHOW tells a parameter's value, so a password has no place in it.
- */
-static void describe_valid(const struct hf_setting_row *row, char *out, size_t size)
+/* SHOW tells a parameter's value, so a password has no place in it. */
+static void tell_what_proxy_must_be(bool password)
 {
-    if (row->kind == HF_KIND_PROXY)
-        snprintf(out, size, "[scheme://]host:port");
-    else
-        hf_settings_describe_valid(row, out, size);
-}
-
-static void tell_password(void)
-{
+    if (!password) {
+        GUC_check_errdetail("Expected %s.", PROXY_VALID);
+        return;
+    }
     GUC_check_errdetail("It names a user or a password, which this parameter must not hold.");
     GUC_check_errhint("Set https_proxy in the environment of the server instead.");
 }
@@ -319,20 +314,17 @@ static void tell_password(void)
 static bool check_text(const char *key, const char *value)
 {
     const struct hf_setting_row *row = &hf_settings_table[number_of(key)];
-    bool password = row->kind == HF_KIND_PROXY && strchr(value, '@') != NULL;
-    char error[ERROR_MAX], valid[VALID_MAX];
+    bool is_proxy = row->kind == HF_KIND_PROXY, secret = strchr(value, '@') != NULL;
+    char error[ERROR_MAX];
 
     if (InitializingParallelWorker) /* its leader has it: a file that is gone by now is no error */
         return true;
-    if (!password && !refuses(row, value, error))
+    if (!(is_proxy && secret) && !refuses(row, value, error))
         return true;
-    if (row->private || strchr(value, '@') != NULL) /* else the server repeats the value */
+    if (row->private || secret) /* else the server repeats the value */
         GUC_check_errmsg("invalid value for parameter \"%s%s\", which is not shown", PREFIX, key);
-    describe_valid(row, valid, sizeof(valid));
-    if (password)
-        tell_password();
-    else if (row->kind == HF_KIND_PROXY)
-        GUC_check_errdetail("Expected %s.", valid);
+    if (is_proxy)
+        tell_what_proxy_must_be(secret);
     else
         GUC_check_errdetail("%s.", error);
     return false;
@@ -425,14 +417,15 @@ static void define_number(size_t i, const char *name, const struct hf_settings *
 static void define_text(size_t i, const char *name)
 {
     const struct hf_setting_row *row = &hf_settings_table[i];
-    char valid[VALID_MAX], about[sizeof(valid) + 8];
+    char valid[512] = PROXY_VALID, about[sizeof(valid) + 8];
     size_t hook = 0;
 
     while (hook < lengthof(check_hooks) && strcmp(check_hooks[hook].key, row->key) != 0)
         hook++;
     if (hook == lengthof(check_hooks))
         elog(ERROR, "hostflags: nothing checks the parameter %s", name);
-    describe_valid(row, valid, sizeof(valid));
+    if (row->kind != HF_KIND_PROXY)
+        hf_settings_describe_valid(row, valid, sizeof(valid));
     snprintf(about, sizeof(about), "Valid: %s", valid);
     DefineCustomStringVariable(name, plain(help_of(row)), plain(about), &values[i].text,
         row->initial, row->restart ? PGC_POSTMASTER : PGC_SIGHUP, flags_of(row),
