@@ -317,7 +317,10 @@ test:
 	@$(MAKE) --no-print-directory -j$(JOBS) tests
 	@$(if $(SANITIZE),,$(PG_MAKE) -j$(JOBS) all)
 	@$(if $(SANITIZE),,.ci/readme-example README.md)
-	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZ_TESTS) $(if $(SANITIZE),,$(POSTGRES_TESTS) tests/install/test_install.sh --valgrind $(VALGRIND_TESTS))
+	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZ_TESTS) $(POSTGRES_TESTS_RUN) $(if $(SANITIZE),,tests/install/test_install.sh --valgrind $(VALGRIND_TESTS))
+
+# ThreadSanitizer has nothing to see in servers, whose processes have no threads of ours. A dist has no sanitizer.
+POSTGRES_TESTS_RUN := $(if $(filter tsan,$(SANITIZE)),,$(if $(SANITIZE),$(filter-out %/test_dist,$(POSTGRES_TESTS)),$(POSTGRES_TESTS)))
 
 # Those that fork or that measure processes are left out: valgrind follows one process. So are those that
 # wait for long (ETags, Retry-After, what a reload keeps, callers of status): asan sees these as well.

@@ -10,19 +10,23 @@
 
 \echo Use "CREATE EXTENSION hostflags" to load this file. \quit
 
--- A schema of that name may be there already. Whoever owns it could put functions of his own beside these, which
+-- A schema of that name may be there already. Whoever owns it can put functions of his own beside these, which
 -- others would call, or drop it with all that is in it.
 DO $check$
 DECLARE
-  owner name;
+  place CONSTANT pg_catalog.oid := '@extschema@'::pg_catalog.regnamespace;
+  owner pg_catalog.name;
 BEGIN
-  SELECT r.rolname INTO owner FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r
-    ON r.oid OPERATOR(pg_catalog.=) n.nspowner
-    WHERE n.oid OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace AND NOT r.rolsuper;
+  IF EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace OPERATOR(pg_catalog.=) place) THEN
+    RAISE EXCEPTION 'there are functions in schema "@extschema@" already, which may be taken for those of the extension'
+      USING ERRCODE = 'duplicate_function', HINT = 'Look at them, and drop them or move them to another schema.';
+  END IF;
+  SELECT r.rolname INTO owner FROM pg_catalog.pg_namespace n
+    JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) n.nspowner
+    WHERE n.oid OPERATOR(pg_catalog.=) place AND NOT r.rolsuper;
   IF owner IS NOT NULL THEN
-    RAISE EXCEPTION 'schema "@extschema@" belongs to role "%", which is no superuser', owner
-      USING ERRCODE = 'insufficient_privilege',
-        HINT = 'Look at what is in it, and drop or rename it: CREATE EXTENSION makes a new one.';
+    RAISE WARNING 'schema "@extschema@" belongs to role "%", which can add functions to it, and drop it', owner
+      USING HINT = 'ALTER SCHEMA @extschema@ OWNER TO a superuser, unless that is meant.';
   END IF;
 END $check$;
 

@@ -5,6 +5,7 @@
 
 #include "access/parallel.h"
 #include "common/hashfn.h"
+#include "tcop/pquery.h"
 
 #include <limits.h>
 
@@ -311,6 +312,13 @@ static void tell_what_proxy_must_be(bool password)
     GUC_check_errhint("Set https_proxy in the environment of the server instead.");
 }
 
+/* Of what is not for all to see, at a reload in a session, whose user may have asked for all
+ * messages. The postmaster's log has it. */
+static bool is_overheard(const struct hf_setting_row *row)
+{
+    return (flags_of(row) & GUC_SUPERUSER_ONLY) != 0 && IsUnderPostmaster && ActivePortal == NULL;
+}
+
 static bool check_text(const char *key, const char *value)
 {
     const struct hf_setting_row *row = &hf_settings_table[number_of(key)];
@@ -321,11 +329,11 @@ static bool check_text(const char *key, const char *value)
         return true;
     if (!(is_proxy && secret) && !refuses(row, value, error))
         return true;
-    if (row->private || secret) /* else the server repeats the value */
+    if (row->private || secret || is_overheard(row)) /* else the server repeats the value */
         GUC_check_errmsg("invalid value for parameter \"%s%s\", which is not shown", PREFIX, key);
     if (is_proxy)
         tell_what_proxy_must_be(secret);
-    else
+    else if (!is_overheard(row))
         GUC_check_errdetail("%s.", error);
     return false;
 }

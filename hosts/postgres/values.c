@@ -15,10 +15,11 @@ Datum hf_pg_interval(int64_t ms)
 }
 
 /* By the kind of failure: what it names may be parameters of before, or come from the environment
- * (https_proxy), and with a proxy any word about a connection may be about that. */
-static bool may_name_a_parameter(enum hf_outcome outcome)
+ * (https_proxy), and with a proxy any word about a connection may be about that. Where a token was
+ * refused, its file is named. */
+static bool may_name_a_parameter(const struct hf_facts *facts)
 {
-    switch (outcome) {
+    switch ((enum hf_outcome)facts->outcome) {
     case HF_OUTCOME_TOKEN:
     case HF_OUTCOME_DNS:
     case HF_OUTCOME_CONNECT:
@@ -26,8 +27,9 @@ static bool may_name_a_parameter(enum hf_outcome outcome)
     case HF_OUTCOME_TIMEOUT:
     case HF_OUTCOME_OTHER:
         return true;
-    case HF_OUTCOME_OK:
     case HF_OUTCOME_HTTP:
+        return facts->http_status == 401 || facts->http_status == 403;
+    case HF_OUTCOME_OK:
     case HF_OUTCOME_PARSE:
     case HF_OUTCOME_TOO_LARGE:
     case HF_OUTCOME_REFUSED:
@@ -38,7 +40,7 @@ static bool may_name_a_parameter(enum hf_outcome outcome)
 
 const char *hf_pg_message(const struct hf_view *view)
 {
-    if (may_name_a_parameter((enum hf_outcome)view->facts.outcome) &&
+    if (may_name_a_parameter(&view->facts) &&
         !has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_SETTINGS))
         return "it may name a file or the proxy, and is for members of pg_read_all_settings";
     return view->message;

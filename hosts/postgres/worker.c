@@ -121,18 +121,28 @@ static struct hf_settings *take_settings(void)
 }
 
 /* What is in flight is given up for other settings only. */
-static void reload(void)
+static void follow(void)
 {
-    struct hf_settings *made;
+    struct hf_settings *made = take_settings();
 
-    ConfigReloadPending = false;
-    ProcessConfigFile(PGC_SIGHUP);
-    made = take_settings();
     if (made == NULL)
         return;
     close_refresher();
     hf_pg_use_settings(made, true);
     open_refresher();
+}
+
+static void tell_published(void)
+{
+    ereport(DEBUG1, errmsg_internal("hostflags: answers are by the parameters of now"));
+}
+
+static void reload(void)
+{
+    ConfigReloadPending = false;
+    ProcessConfigFile(PGC_SIGHUP);
+    follow();
+    tell_published();
 }
 
 static void forget_worker(int code, Datum arg)
@@ -162,6 +172,7 @@ static void begin(void)
     else
         hf_registry_apply(hf_pg_registry(), hf_pg_registry()->settings, hf_clock_ms());
     open_refresher();
+    tell_published();
 }
 
 /* ---- the loop ---- */
@@ -210,6 +221,7 @@ void hf_pg_worker_main(Datum arg)
         CHECK_FOR_INTERRUPTS();
         if (ConfigReloadPending)
             reload();
+        follow(); /* if there was no memory before */
         turn();
         rest();
     }

@@ -24,6 +24,7 @@ static struct {
 struct pg_server {
     char directory[128], data[160];
     struct hf_process *process;
+    unsigned configured; /* how often; each line of the log begins with that */
 };
 
 /* ---- paths ---- */
@@ -144,7 +145,7 @@ static bool run(struct pg_server *server)
 static struct pg_server *start(struct pg_server *server, const char *conf)
 {
     if (append(server,
-            "fsync = off\nlog_min_messages = info\n"
+            "fsync = off\nlog_min_messages = debug1\n"
             "shared_preload_libraries = 'hostflags'") &&
         append(server, conf) && run(server))
         return server;
@@ -180,13 +181,40 @@ struct pg_server *pg_server_start_copy(const char *name, const char *conf)
     return start(make(name), conf);
 }
 
+/* Whether the worker says that it has what the latest lines say. */
+static bool has_published(struct pg_server *server)
+{
+    char *output = hf_process_output(server->process, HF_STDOUT), begin[64];
+    const char *line = output;
+    bool found = false;
+
+    snprintf(begin, sizeof(begin), "%u hostflags refresher ", server->configured);
+    while (!found && line) {
+        const char *end = strchr(line, '\n'), *said = strstr(line, "answers are by the parameters");
+        found = strncmp(line, begin, strlen(begin)) == 0 && said && end && said < end;
+        line = end ? end + 1 : NULL;
+    }
+    free(output);
+    return found;
+}
+
 bool pg_server_configure(struct pg_server *server, const char *conf)
 {
-    size_t before = pg_server_count(server, "reloading configuration files");
+    char prefix[64];
 
-    return append(server, conf) && hf_process_signal(server->process, SIGHUP) == 0 &&
-        HF_WAIT_UNTIL(
-            pg_server_count(server, "reloading configuration files") > before, PG_BOUND_MS);
+    snprintf(prefix, sizeof(prefix), "log_line_prefix = '%u %%b %%m [%%p] '", ++server->configured);
+    return append(server, conf) && append(server, prefix) &&
+        hf_process_signal(server->process, SIGHUP) == 0 &&
+        HF_WAIT_UNTIL(has_published(server), PG_BOUND_MS);
+}
+
+bool pg_server_reached(struct pg_server *server, PGconn *session)
+{
+    char prefix[64];
+
+    snprintf(prefix, sizeof(prefix), "%u %%b ", server->configured);
+    return HF_WAIT_UNTIL(
+        strncmp(pg_ask(session, "show log_line_prefix"), prefix, strlen(prefix)) == 0, PG_BOUND_MS);
 }
 
 static void end(struct pg_server *server)

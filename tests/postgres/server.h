@@ -49,9 +49,12 @@ struct pg_server *pg_server_start(const char *name, const char *conf);
 /* The same for data that are there already: a copy made by pg_basebackup. */
 struct pg_server *pg_server_start_copy(const char *name, const char *conf);
 
-/* Appends lines to postgresql.conf and has the server read them. True: the postmaster has begun to;
- * each other process follows in its own time, the newest first. */
+/* Appends lines to postgresql.conf and has the server read them. True: the extension's worker has,
+ * and answers are by them. Sessions follow in their own time. */
 bool pg_server_configure(struct pg_server *server, const char *conf);
+
+/* Waits until the session follows the latest lines. */
+bool pg_server_reached(struct pg_server *server, PGconn *session);
 
 /* Stops it (fast) and starts it again. */
 bool pg_server_restart(struct pg_server *server);

@@ -64,7 +64,7 @@ static bool dump_and_restore(const char *from, const char *to)
     return pg_run(dump) && pg_run(restore);
 }
 
-/* What was granted comes along, and so does a view on top. */
+/* What was granted comes along, and so do a view on top and the owner of the schema. */
 static void test_dump(void)
 {
     PGconn *session, *restored, *user;
@@ -82,6 +82,7 @@ static void test_dump(void)
         "on_now",
         host);
     CHECK_STR_EQ(pg_ask(session, "grant select on telemetry_on to app"), "GRANT");
+    CHECK_STR_EQ(pg_ask(session, "alter schema hostflags owner to app"), "ALTER SCHEMA");
     CHECK_STR_EQ(pg_ask(session, "create database restored"), "CREATE DATABASE");
     CHECK(dump_and_restore("postgres", "restored"));
     restored = pg_connect(server, "restored");
@@ -93,8 +94,12 @@ static void test_dump(void)
     CHECK_STR_EQ(pg_ask(user, "select on_now from telemetry_on"), "t");
     CHECK_STR_CONTAINS(pg_ask(user, "select hostflags.acquire('%s')", host), "ERROR 42501");
     CHECK_STR_CONTAINS(pg_ask(user, "select * from hostflags.hosts"), "ERROR 42501");
+    CHECK_STR_EQ(
+        pg_ask(restored, "select nspowner::regrole from pg_namespace where nspname = 'hostflags'"),
+        "app");
     PQfinish(user);
     PQfinish(restored);
+    CHECK_STR_EQ(pg_ask(session, "alter schema hostflags owner to tester"), "ALTER SCHEMA");
     PQfinish(session);
 }
 

@@ -83,6 +83,9 @@ static void test_token(void)
     if (CHECK(hf_flag_service_count(service) == 1))
         CHECK_STR_EQ(hf_flag_request_header(hf_flag_service_request(service, 0), "authorization"),
             "Bearer sesame-and-lilies");
+    hf_flag_service_set_status(service, 401);
+    pg_ask(session, "select hostflags.acquire('rejected.example.com')");
+    check_hidden(session, "rejected.example.com", "http", file);
     user = connect_as_user(session);
     CHECK_STR_CONTAINS(pg_ask(user, "show hostflags.token_file"), "ERROR 42501");
     CHECK_STR_EQ(pg_ask(user, "show hostflags.ttl"), "15min");
@@ -151,6 +154,56 @@ static void test_ca_file(void)
     hf_tmpdir_remove(directory);
 }
 
+/* No word is of use to who may not know where it came from: with a proxy it was the proxy that was
+ * silent. */
+static void test_silence(void)
+{
+    PGconn *session;
+
+    if (!scene_ready())
+        return;
+    session = restart_with("hostflags.request_timeout = 100ms");
+    hf_flag_service_set_fault(service, HF_FAULT_SILENCE);
+    pg_ask(session, "select hostflags.acquire('untold.example.com')");
+    check_hidden(session, "untold.example.com", "timeout", "100 milliseconds");
+    PQfinish(session);
+    CHECK(pg_server_configure(server, "hostflags.request_timeout = 10s"));
+}
+
+static char overheard[4096];
+
+static void keep_notice(void *arg, const char *message)
+{
+    size_t length = strlen(overheard);
+
+    (void)arg;
+    snprintf(overheard + length, sizeof(overheard) - length, "%s", message);
+}
+
+/* Sessions look at new parameters, too, and tell whoever wants to see all messages. */
+static void test_overheard(void)
+{
+    PGconn *session, *user;
+
+    if (!scene_ready())
+        return;
+    session = restart_with(scene_conf(""));
+    user = connect_as_user(session);
+    PQsetNoticeProcessor(user, keep_notice, NULL);
+    CHECK_STR_EQ(pg_ask(user, "set client_min_messages = debug5"), "SET");
+    CHECK(pg_server_configure(server,
+        "hostflags.ca_file = '/nowhere/to-be-seen.pem'\nhostflags.proxy = 'to-be-seen:nowhere'"));
+    CHECK(pg_server_reached(server, user));
+    CHECK_STR_CONTAINS(overheard, "\"hostflags.ca_file\", which is not shown");
+    CHECK_STR_CONTAINS(overheard, "\"hostflags.proxy\", which is not shown");
+    CHECK(strstr(overheard, "to-be-seen") == NULL);
+    CHECK(pg_server_count(server, "\"/nowhere/to-be-seen.pem\"") >= 1);
+    CHECK(pg_server_count(server, "\"to-be-seen:nowhere\"") >= 1);
+    PQfinish(user);
+    PQfinish(session);
+    CHECK(pg_server_configure(server, "hostflags.ca_file = ''\nhostflags.proxy = ''"));
+}
+
 /* What names nothing of that is told to all who may ask. */
 static void test_told(void)
 {
@@ -175,6 +228,8 @@ int main(int argc, char **argv)
         {"nor through which proxy", test_proxy},
         {"nor which name was not found", test_name},
         {"nor which authority is trusted", test_ca_file},
+        {"nor who was silent", test_silence},
+        {"nor which file was refused, by a look at all messages", test_overheard},
         {"a status is told to all who may ask", test_told},
     };
     int status;

@@ -1,8 +1,12 @@
 -- Who may do what: nobody anything that can cause a request, pg_monitor the views.
--- and before: a schema that is somebody else's gets nothing of the extension's
+-- and before: in a schema that is somebody else's nothing may be found that is his
 CREATE ROLE regress_hf_other;
 CREATE SCHEMA hostflags AUTHORIZATION regress_hf_other;
+CREATE FUNCTION hostflags.is_enabled(host varchar, flag varchar) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE EXTENSION hostflags;
+DROP FUNCTION hostflags.is_enabled(varchar, varchar);
+CREATE EXTENSION hostflags;
+DROP EXTENSION hostflags;
 DROP SCHEMA hostflags;
 DROP ROLE regress_hf_other;
 
