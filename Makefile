@@ -320,7 +320,7 @@ test:
 	@HF_BUILD=$(B) HF_SLOW=$(if $(SANITIZE),4,1) .ci/test $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZ_TESTS) $(POSTGRES_TESTS_RUN) $(if $(SANITIZE),,tests/install/test_install.sh --valgrind $(VALGRIND_TESTS))
 
 # ThreadSanitizer has nothing to see in servers, whose processes have no threads of ours. A dist has no sanitizer.
-POSTGRES_TESTS_RUN := $(if $(filter tsan,$(SANITIZE)),,$(if $(SANITIZE),$(filter-out %/test_dist,$(POSTGRES_TESTS)),$(POSTGRES_TESTS)))
+POSTGRES_TESTS_RUN := $(if $(SANITIZE),$(if $(filter asan,$(SANITIZE)),$(filter-out %/test_dist,$(POSTGRES_TESTS))),$(POSTGRES_TESTS))
 
 # Those that fork or that measure processes are left out: valgrind follows one process. So are those that
 # wait for long (ETags, Retry-After, what a reload keeps, callers of status): asan sees these as well.
