@@ -6,7 +6,10 @@
  *
  * First a life without failure counts the allocations of a step, and tells which blocks and
  * descriptors libraries keep for good: what is left after a failure is compared with that. Then
- * numbers go up until one beyond that count is not reached; up to it each must be.
+ * numbers go up until one beyond that count is not reached; up to it each must be. Not all lives
+ * come to as many: of 400 without failure 397 came to 320 allocations by threads in step second,
+ * two to 319 and one to 309. So a number that one life does not reach is looked for in another, of
+ * LIVES_MOST at most.
  */
 #include "tests/oom/crowd.h"
 #include "tests/oom/pool.h"
@@ -28,6 +31,7 @@
 #include <unistd.h>
 
 enum { BY_ITSELF = 0, WITH_REST, MODES, SHOWN_MOST = 10, ROWS_MOST = 64 };
+enum { LIVES_MOST = 5, SHORT_MOST = 64 };
 
 /* One row of the table at the end. */
 struct row {
@@ -35,7 +39,7 @@ struct row {
     enum hf_by by;
     bool rest;
     unsigned count; /* without a failure */
-    unsigned survived, lost, missed, effects[HF_EFFECTS];
+    unsigned survived, lost, shorter, missed, effects[HF_EFFECTS];
 };
 
 /* What is being swept. */
@@ -45,6 +49,8 @@ struct sweep {
     bool has_whole, over; /* a number was not reached */
     struct row *row;
     unsigned shown;
+    unsigned lives_left; /* for a number that is not reached */
+    unsigned unreached[SHORT_MOST], unreached_count; /* and have another life */
 };
 
 static struct hf_life life;
@@ -195,6 +201,15 @@ static void show(struct sweep *sweep, const struct hf_life_plan *plan,
     }
 }
 
+static bool gets_another_life(struct sweep *sweep, unsigned nth)
+{
+    if (nth > sweep->row->count || sweep->lives_left == 0 || sweep->unreached_count == SHORT_MOST)
+        return false;
+    sweep->unreached[sweep->unreached_count++] = nth;
+    sweep->row->shorter++;
+    return true;
+}
+
 static void on_done(void *arg, const struct hf_life_plan *plan, const struct hf_life_result *result,
     int wait_status)
 {
@@ -202,6 +217,8 @@ static void on_done(void *arg, const struct hf_life_plan *plan, const struct hf_
     const char *problem = judge(sweep, result, wait_status);
     bool missed = plan->nth > 0 && result->effect == HF_NOT_REACHED && result->ended;
 
+    if (problem[0] == '\0' && missed && gets_another_life(sweep, plan->nth))
+        return;
     if (problem[0] == '\0' && missed && plan->nth <= sweep->row->count)
         problem = "it was not reached, although a life without failure has it";
 
@@ -234,6 +251,21 @@ static void show_progress(const struct hf_life_plan *plan, unsigned expected)
             plan->rest ? ", and the rest" : "", plan->nth, expected);
 }
 
+/* One more life for each number that was not reached. */
+static void live_again(struct hf_pool *pool, struct sweep *sweep, struct hf_life_plan plan)
+{
+    unsigned numbers[SHORT_MOST], count = sweep->unreached_count;
+
+    memcpy(numbers, sweep->unreached, sizeof(numbers));
+    sweep->unreached_count = 0;
+    sweep->lives_left--;
+    for (unsigned i = 0; i < count; i++) {
+        plan.nth = numbers[i];
+        hf_pool_start(pool, &plan);
+    }
+    hf_pool_finish(pool);
+}
+
 static void sweep_numbers(
     struct hf_pool *pool, struct sweep *sweep, struct hf_life_plan plan, unsigned expected)
 {
@@ -251,11 +283,14 @@ static void sweep_numbers(
         plan.nth = (unsigned)atoi(only);
         hf_pool_start(pool, &plan);
     }
+    sweep->lives_left = LIVES_MOST - 1;
     for (; !only && !sweep->over && sweep->shown < SHOWN_MOST; plan.nth++) {
         show_progress(&plan, expected);
         hf_pool_start(pool, &plan);
     }
     hf_pool_finish(pool);
+    while (sweep->unreached_count > 0)
+        live_again(pool, sweep, plan);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
 }
@@ -372,7 +407,7 @@ static void print_table(void)
         "\n%-8s%-12s%-9s%-9s%12s%10s", "cache", "step", "by", "fails", "allocations", "survived");
     for (int effect = HF_NO_EFFECT; effect < HF_EFFECTS; effect++)
         printf("  %14s", hf_effect_name((enum hf_effect)effect));
-    printf("  %14s%12s\n", "lost by json-c", "not reached");
+    printf("  %14s%14s%12s\n", "lost by json-c", "shorter lives", "not reached");
     for (size_t i = 0; i < row_count; i++) {
         const struct row *row = &rows[i];
         printf("%-8s%-12s%-9s%-9s%12u%10u", row->kind, row->step,
@@ -380,7 +415,7 @@ static void print_table(void)
             row->count, row->survived);
         for (int effect = HF_NO_EFFECT; effect < HF_EFFECTS; effect++)
             printf("  %14u", row->effects[effect]);
-        printf("  %14u%12u\n", row->lost, row->missed);
+        printf("  %14u%14u%12u\n", row->lost, row->shorter, row->missed);
     }
     for (size_t i = 0; i < KEEPERS; i++)
         printf("not counted as left: in %u lives, at most %u %s(s): %s\n", keepers[i].lives,
