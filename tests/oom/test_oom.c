@@ -8,8 +8,8 @@
  * descriptors libraries keep for good: what is left after a failure is compared with that. Then
  * numbers go up until one beyond that count is not reached; up to it each must be. Not all lives
  * come to as many: of 400 without failure 397 came to 320 allocations by threads in step second,
- * two to 319 and one to 309. So a number that one life does not reach is looked for in another, of
- * LIVES_MOST at most.
+ * two to 319 and one to 309. So a number of threads' that one life does not reach is looked for in
+ * another, of LIVES_MOST at most; the caller's are always the same.
  */
 #include "tests/oom/crowd.h"
 #include "tests/oom/pool.h"
@@ -203,7 +203,8 @@ static void show(struct sweep *sweep, const struct hf_life_plan *plan,
 
 static bool gets_another_life(struct sweep *sweep, unsigned nth)
 {
-    if (nth > sweep->row->count || sweep->lives_left == 0 || sweep->unreached_count == SHORT_MOST)
+    if (sweep->row->by != HF_BY_THREADS || nth > sweep->row->count || sweep->lives_left == 0 ||
+        sweep->unreached_count == SHORT_MOST)
         return false;
     sweep->unreached[sweep->unreached_count++] = nth;
     sweep->row->shorter++;
